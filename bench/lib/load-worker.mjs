@@ -1,0 +1,131 @@
+import { COPY_LINE_BYTES, ROWS_PER_BLOCK, ROW_TEXT_BYTES, copyInBlock } from './copy-rows.mjs';
+import { WireClient } from './wire-client.mjs';
+
+/**
+ * Client load in a process of its own, started by `startLoad` in load.mjs. Its one argument is a
+ * `Job` as JSON. It reports `{ state: 'ready' }`, waits for the message 'go', works, and reports
+ * `{ state: 'done', result }`; clients stay connected until the parent ends the process.
+ */
+
+/**
+ * @typedef {object} CopyJob
+ * @property {'copy-out' | 'copy-in'} kind
+ * @property {import('./wire-client.mjs').Target} target
+ * @property {number} rows
+ * @property {string} table - of COPY IN: one text column
+ *
+ * @typedef {object} IdleJob
+ * @property {'idle'} kind
+ * @property {import('./wire-client.mjs').Target} target
+ * @property {number} clients
+ *
+ * @typedef {object} StalledJob
+ * @property {'stalled'} kind
+ * @property {import('./wire-client.mjs').Target} target
+ * @property {number} clients
+ * @property {number} rows - of each client's result
+ *
+ * @typedef {CopyJob | IdleJob | StalledJob} Job
+ */
+
+/** Clients that log in at the same time. */
+const LOGINS_AT_ONCE = 32;
+
+/** Small, so that thousands of idle clients fit into the worker. */
+const IDLE_READ_BUFFER_BYTES = 1024;
+
+await work(JSON.parse(process.argv[2] ?? 'null'));
+
+/** @param {Job} job */
+async function work(job) {
+  // Nobody is left to report to: end with the parent.
+  process.once('disconnect', () => process.exit(0));
+  try {
+    switch (job.kind) {
+      case 'copy-out':
+      case 'copy-in':
+        await copy(job);
+        break;
+      case 'idle':
+        await untilGo();
+        await openClients(job.target, job.clients, IDLE_READ_BUFFER_BYTES);
+        report('done');
+        break;
+      case 'stalled':
+        await stall(job);
+        break;
+    }
+  } catch (error) {
+    process.send?.({ state: 'failed', message: error instanceof Error ? error.message : 'error' });
+  }
+}
+
+/** @param {CopyJob} job */
+async function copy(job) {
+  const client = await WireClient.connect(job.target);
+  const block = copyInBlock();
+  await untilGo();
+  const startMs = performance.now();
+  const reply =
+    job.kind === 'copy-out'
+      ? await client.query(`COPY (${textRows(job.rows)}) TO STDOUT`)
+      : await client.copyIn(`COPY ${job.table} FROM STDIN`, block, job.rows / ROWS_PER_BLOCK);
+  const seconds = (performance.now() - startMs) / 1000;
+  if (reply.commandTag !== `COPY ${String(job.rows)}`) {
+    throw new Error(`COPY of ${String(job.rows)} rows ended with "${reply.commandTag}"`);
+  }
+  const bytes = job.rows * COPY_LINE_BYTES;
+  if (job.kind === 'copy-out' && reply.copyBytes !== bytes) {
+    throw new Error(`COPY delivered ${String(reply.copyBytes)} of ${String(bytes)} bytes`);
+  }
+  report('done', { seconds, bytes });
+}
+
+/** @param {StalledJob} job */
+async function stall(job) {
+  const clients = await openClients(job.target, job.clients);
+  await untilGo();
+  const sql = textRows(job.rows);
+  await Promise.all(clients.map((client) => client.stallAfterFirstRow(sql)));
+  report('done');
+}
+
+/**
+ * @param {import('./wire-client.mjs').Target} target
+ * @param {number} count
+ * @param {number} [readBufferBytes]
+ * @returns {Promise<WireClient[]>}
+ */
+async function openClients(target, count, readBufferBytes) {
+  /** @type {WireClient[]} */
+  const clients = [];
+  while (clients.length < count) {
+    const length = Math.min(LOGINS_AT_ONCE, count - clients.length);
+    const logins = Array.from({ length }, () => WireClient.connect(target, readBufferBytes));
+    clients.push(...(await Promise.all(logins)));
+  }
+  return clients;
+}
+
+/** @param {number} rows */
+function textRows(rows) {
+  return `SELECT repeat('x', ${String(ROW_TEXT_BYTES)}) FROM generate_series(1, ${String(rows)})`;
+}
+
+/** @returns {Promise<void>} */
+function untilGo() {
+  report('ready');
+  return new Promise((resolve) => {
+    process.once('message', () => {
+      resolve();
+    });
+  });
+}
+
+/**
+ * @param {'ready' | 'done'} state
+ * @param {{ seconds: number, bytes: number }} [result]
+ */
+function report(state, result) {
+  process.send?.({ state, result });
+}

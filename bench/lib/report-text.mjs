@@ -1,0 +1,162 @@
+import { metricByName } from './metrics.mjs';
+import { medianOf, metricNames, ratioOf, ratioText } from './summary.mjs';
+import { judge, TARGETS } from './targets.mjs';
+
+/** @typedef {import('./poolers.mjs').Contender} Contender */
+/** @typedef {import('./runner.mjs').ScenarioResult} ScenarioResult */
+/** @typedef {import('./summary.mjs').RunResults} RunResults */
+
+/**
+ * Writes the results of one run as Markdown.
+ *
+ * @param {RunResults} results
+ * @returns {string} not yet formatted
+ */
+export function reportText(results) {
+  return [
+    '# Benchmarks',
+    'This page is generated from the results of one run of `npm run bench`.',
+    ...conditionsSection(results),
+    ...targetsSection(results),
+    '## Results',
+    'Medians of the rounds; in brackets, the smallest and largest ratio of any round.',
+    ...results.scenarios.flatMap((scenario) => scenarioSection(scenario, results)),
+    '## Run it yourself',
+    reproduceText(results),
+    '',
+  ].join('\n\n');
+}
+
+/** @param {RunResults} results */
+function conditionsSection({ startedAt, command, commit, machine, versions, options, ...run }) {
+  const commitText = commit.hash === 'unknown' ? 'unknown' : `\`${commit.hash.slice(0, 12)}\``;
+  const { cpuModel, cores, memoryGb, system } = machine;
+  const items = [
+    `Command: \`${command}\``,
+    `Date: ${startedAt.slice(0, 10)}; commit: ${commitText}${commit.isModified ? ', with uncommitted changes' : ''}`,
+    `Machine: ${cpuModel}, ${String(cores)} cores, ${String(memoryGb)} GB, ${system}`,
+    ...run.contenders.map(({ version }) => version),
+    ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
+    ...run.notices.map((notice) => `Left out: ${notice}`),
+  ];
+  return [
+    '## Conditions',
+    items.map((item) => `- ${item}`).join('\n'),
+    'Timings are ratios measured side by side in one run: ' +
+      `${String(options.rounds)} rounds, in each of which every pooler is measured once, in turn. ` +
+      `One pgbench measurement lasts ${String(options.sizes.seconds)} s. ` +
+      'Load, poolers and PostgreSQL share the cores of the machine, so absolute numbers tell ' +
+      'little about another one.',
+    'All poolers have the same settings: `pool_mode` transaction, 20 server connections, ' +
+      '`max_client_conn` 9000, `auth_type` trust, no TLS, no logging of connections and statistics. ' +
+      'They connect to PostgreSQL by TCP on the same machine. ' +
+      'CPU time is that of the pooler’s process, user and system, all threads.',
+  ];
+}
+
+/** @param {RunResults} results */
+function targetsSection(results) {
+  const contenders = results.contenders.filter(({ role }) => role !== 'baseline');
+  let metCount = 0;
+  const rows = TARGETS.flatMap((target) =>
+    contenders.map((contender) => {
+      const { limit, measured, isMet } = judge(target, results, contender);
+      metCount += isMet ? 1 : 0;
+      const outcome = measured === null ? 'not measured' : isMet ? 'met' : '**missed**';
+      const { label } = metricByName(target.metric);
+      const what = target.kind === 'ratio' ? `${label}, ratio` : label;
+      return [target.scenario, what, contender.name, limit, measured ?? '–', outcome];
+    }),
+  );
+  const header = ['scenario', 'measure', 'pooler', 'target', 'measured', 'outcome'];
+  const total = String(rows.length);
+  return [
+    '## Targets',
+    `${String(metCount)} of ${total} are met, judged by the median. ` +
+      'Ratios are maitred / PgBouncer: of CPU time and latency, less is better; of transactions ' +
+      'and megabytes a second, more is better.',
+    markdownTable(header, rows, ['scenario', 'measure', 'pooler', 'outcome']),
+  ];
+}
+
+/**
+ * @param {ScenarioResult} scenario
+ * @param {RunResults} results
+ */
+function scenarioSection(scenario, { contenders }) {
+  const heading = `### ${scenario.name}: ${scenario.title}`;
+  if (scenario.failure !== null) {
+    const reason = scenario.failure.split('\n', 1)[0] ?? '';
+    return [heading, `This scenario failed and has no result: ${reason}`];
+  }
+  const metrics = metricNames(scenario);
+  // Without a baseline, or where ratios tell nothing, there are no columns for them.
+  const hasRatios = metrics.some((metric) => metricByName(metric).hasRatio);
+  const baseline = hasRatios ? contenders.find(({ role }) => role === 'baseline') : undefined;
+  const header = ['measure', ...contenders.flatMap((contender) => columnsOf(contender, baseline))];
+  const rows = metrics.map((metric) => [
+    metricByName(metric).label,
+    ...contenders.flatMap((contender) => cellsOf(scenario, metric, contender, baseline)),
+  ]);
+  return [heading, markdownTable(header, rows, ['measure'])];
+}
+
+/**
+ * @param {Contender} contender
+ * @param {Contender | undefined} baseline
+ */
+function columnsOf(contender, baseline) {
+  return hasRatioColumn(contender, baseline) ? [contender.name, 'ratio'] : [contender.name];
+}
+
+/**
+ * @param {ScenarioResult} scenario
+ * @param {string} metric
+ * @param {Contender} contender
+ * @param {Contender | undefined} baseline
+ */
+function cellsOf(scenario, metric, contender, baseline) {
+  const { digits, hasRatio } = metricByName(metric);
+  const cells = [medianOf(scenario, contender, metric)?.toFixed(digits) ?? '–'];
+  if (baseline !== undefined && hasRatioColumn(contender, baseline)) {
+    const ratio = hasRatio ? ratioOf(scenario, contender, baseline, metric) : null;
+    cells.push(ratio === null ? '' : ratioText(ratio));
+  }
+  return cells;
+}
+
+/**
+ * @param {Contender} contender
+ * @param {Contender | undefined} baseline
+ */
+function hasRatioColumn(contender, baseline) {
+  return baseline !== undefined && contender !== baseline;
+}
+
+/** @param {RunResults} results */
+function reproduceText({ contenders }) {
+  const hasOtherNode = contenders.some(({ role }) => role === 'other-node');
+  const nodeOption = hasOtherNode ? ' -- --node /path/to/another/node' : '';
+  return [
+    'It needs pgbench and, for the comparison, PgBouncer on `PATH` (Debian: `postgresql-contrib`, ' +
+      '`pgbouncer`); PostgreSQL itself comes with the development dependencies.',
+    '',
+    '```sh',
+    'npm ci',
+    `npm run bench${nodeOption}`,
+    'node bench/report.mjs bench/results/latest.json',
+    '```',
+  ].join('\n');
+}
+
+/**
+ * @param {readonly string[]} header
+ * @param {readonly (readonly string[])[]} rows
+ * @param {readonly string[]} textColumns - by header; the others hold numbers
+ */
+function markdownTable(header, rows, textColumns) {
+  const line = (/** @type {readonly string[]} */ cells) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rule = header.map((name) => (textColumns.includes(name) ? '---' : '---:'));
+  return [line(header), line(rule), ...rows.map(line)].join('\n');
+}

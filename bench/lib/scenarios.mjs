@@ -1,0 +1,177 @@
+import {
+  measureCopy,
+  measureIdleClients,
+  measurePgbench,
+  measureStalledClients,
+} from './measure.mjs';
+import { execute } from './postgres.mjs';
+
+/** Server connections of a pooler, where the scenario does not need more. */
+const POOL_SIZE = 20;
+
+/** What COPY IN fills: an unlogged table, so that PostgreSQL's log does not set the pace. */
+const COPY_TABLE = 'copy_in_target';
+
+/** @typedef {import('./poolers.mjs').Pooler} Pooler */
+/** @typedef {import('./measure.mjs').Sample} Sample */
+
+/**
+ * @typedef {object} Sizes
+ * @property {number} seconds - of one pgbench measurement
+ * @property {number} copyMegabytes
+ * @property {number} idleClients
+ * @property {number} stalledClients
+ * @property {number} stalledRows - 1 kB each, of each stalled client's result
+ */
+
+/** @type {Sizes} */
+export const FULL_SIZES = {
+  seconds: 10,
+  copyMegabytes: 600,
+  idleClients: 8000,
+  stalledClients: 100,
+  stalledRows: 30_000,
+};
+
+/** For a smoke test: the numbers mean little. @type {Sizes} */
+export const QUICK_SIZES = {
+  seconds: 1,
+  copyMegabytes: 60,
+  idleClients: 500,
+  stalledClients: 20,
+  stalledRows: 20_000,
+};
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} name - for `--only`
+ * @property {string} title
+ * @property {number} poolSize - server connections of each pooler
+ * @property {number} files - open files that a pooler needs
+ * @property {boolean} needsFreshPooler - whether each measurement gets a pooler just started
+ * @property {(pooler: Pooler) => Promise<void>} warmUp - before a pooler's first measurement
+ * @property {(pooler: Pooler) => Promise<Sample>} measure
+ */
+
+/**
+ * Lists all scenarios.
+ *
+ * @param {Sizes} sizes
+ * @returns {Scenario[]}
+ */
+export function listScenarios(sizes) {
+  return [
+    pgbenchScenario('simple-20', sizes, { script: 'select', protocol: 'simple', clients: 20 }),
+    pgbenchScenario('simple-100', sizes, { script: 'select', protocol: 'simple', clients: 100 }),
+    pgbenchScenario('extended-20', sizes, { script: 'select', protocol: 'extended', clients: 20 }),
+    pgbenchScenario('extended-100', sizes, {
+      script: 'select',
+      protocol: 'extended',
+      clients: 100,
+    }),
+    pgbenchScenario('update-20', sizes, {
+      script: 'simple-update',
+      protocol: 'simple',
+      clients: 20,
+    }),
+    pgbenchScenario('connect', sizes, {
+      script: 'select',
+      protocol: 'simple',
+      clients: 20,
+      reconnects: true,
+    }),
+    copyScenario('copy-out', sizes),
+    copyScenario('copy-in', sizes),
+    idleScenario(sizes),
+    stalledScenario(sizes),
+  ];
+}
+
+/**
+ * @param {string} name
+ * @param {Sizes} sizes
+ * @param {Omit<import('./pgbench.mjs').PgbenchLoad, 'reconnects'> & { reconnects?: boolean }} load
+ * @returns {Scenario}
+ */
+function pgbenchScenario(name, { seconds }, load) {
+  const fullLoad = { reconnects: false, ...load };
+  const what = load.script === 'select' ? 'SELECT' : 'simple-update';
+  const connecting = fullLoad.reconnects ? ', a connection per transaction' : '';
+  return {
+    ...steadyDefaults(name),
+    title: `pgbench ${what}, ${load.protocol} protocol, ${String(load.clients)} clients${connecting}`,
+    warmUp: async (pooler) => {
+      await measurePgbench(pooler, fullLoad, Math.max(1, Math.round(seconds / 4)));
+    },
+    measure: (pooler) => measurePgbench(pooler, fullLoad, seconds),
+  };
+}
+
+/**
+ * @param {'copy-out' | 'copy-in'} kind
+ * @param {Sizes} sizes
+ * @returns {Scenario}
+ */
+function copyScenario(kind, { copyMegabytes }) {
+  const copy = async (/** @type {Pooler} */ pooler, /** @type {number} */ megabytes) => {
+    if (kind === 'copy-in') {
+      await execute(
+        pooler.postgres,
+        `CREATE UNLOGGED TABLE IF NOT EXISTS ${COPY_TABLE} (line text)`,
+      );
+      await execute(pooler.postgres, `TRUNCATE ${COPY_TABLE}`);
+    }
+    return measureCopy(pooler, kind, megabytes, COPY_TABLE);
+  };
+  const direction = kind === 'copy-out' ? 'OUT' : 'IN';
+  return {
+    ...steadyDefaults(kind),
+    title: `COPY ${direction} of ${String(copyMegabytes)} MB in rows of 1 kB, 1 client`,
+    warmUp: async (pooler) => {
+      await copy(pooler, copyMegabytes / 10);
+    },
+    measure: (pooler) => copy(pooler, copyMegabytes),
+  };
+}
+
+/**
+ * @param {Sizes} sizes
+ * @returns {Scenario}
+ */
+function idleScenario({ idleClients }) {
+  return {
+    ...steadyDefaults('idle'),
+    title: `${String(idleClients)} idle clients, logged in`,
+    files: idleClients + 500,
+    needsFreshPooler: true,
+    measure: (pooler) => measureIdleClients(pooler, idleClients),
+  };
+}
+
+/**
+ * @param {Sizes} sizes
+ * @returns {Scenario}
+ */
+function stalledScenario({ stalledClients, stalledRows }) {
+  const resultMegabytes = Math.round(stalledRows / 1000);
+  return {
+    ...steadyDefaults('stalled'),
+    title:
+      `${String(stalledClients)} clients that stop reading in the middle of ` +
+      `${String(resultMegabytes)} MB results, as many server connections`,
+    poolSize: stalledClients,
+    needsFreshPooler: true,
+    measure: (pooler) => measureStalledClients(pooler, stalledClients, stalledRows),
+  };
+}
+
+/** @param {string} name */
+function steadyDefaults(name) {
+  return {
+    name,
+    poolSize: POOL_SIZE,
+    files: 1000,
+    needsFreshPooler: false,
+    warmUp: () => Promise.resolve(),
+  };
+}

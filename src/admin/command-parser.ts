@@ -1,0 +1,243 @@
+import { CommandScanner, type Token } from './command-scanner.ts';
+import { badArguments, invalidCommand, notSupportedYet } from './console-errors.ts';
+import type { CommandError, ShutdownMode } from './control.ts';
+
+/** Longest command name in bytes, quotes included. */
+export const MAX_NAME_BYTES = 15;
+/** Longest argument or setting name in bytes, quotes included. */
+export const MAX_ARGUMENT_BYTES = 63;
+/** Longest value of SET in bytes, quotes included. */
+export const MAX_VALUE_BYTES = 255;
+
+/** What SHOW can show. */
+export const SHOW_TOPICS = [
+  'clients',
+  'config',
+  'databases',
+  'help',
+  'lists',
+  'pools',
+  'servers',
+  'state',
+  'stats',
+  'stats_averages',
+  'stats_totals',
+  'totals',
+  'users',
+  'version',
+] as const;
+/** One of {@link SHOW_TOPICS}. */
+export type ShowTopic = (typeof SHOW_TOPICS)[number];
+
+/** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
+export const UNSUPPORTED_TOPICS = [
+  'active_sockets',
+  'dns_hosts',
+  'dns_zones',
+  'fds',
+  'mem',
+  'peer_pools',
+  'peers',
+  'sockets',
+] as const;
+
+/** Commands that take the name of a database. */
+export const DATABASE_VERBS = [
+  'disable',
+  'enable',
+  'kill',
+  'pause',
+  'reconnect',
+  'resume',
+  'wait_close',
+] as const;
+/** One of {@link DATABASE_VERBS}. */
+export type DatabaseVerb = (typeof DATABASE_VERBS)[number];
+
+/** Parameters of a PostgreSQL session that drivers ask for, with the console's answers. */
+export const CLIENT_PARAMETERS: ReadonlyMap<string, string> = new Map([
+  ['client_encoding', 'UTF-8'],
+  ['default_transaction_isolation', 'read committed'],
+  ['standard_conforming_strings', 'on'],
+  ['datestyle', 'ISO'],
+  ['timezone', 'GMT'],
+]);
+
+/**
+ * Parameters that drivers set after login; the console takes no notice of them.
+ *
+ * COMPAT: PgBouncer ignores the first five only. pgjdbc and psqlODBC set the others too, which
+ * are no settings of the pooler.
+ */
+const IGNORED_PARAMETERS: ReadonlySet<string> = new Set([
+  ...CLIENT_PARAMETERS.keys(),
+  'application_name',
+  'extra_float_digits',
+]);
+
+/** A query of a console client, understood. */
+export type ConsoleCommand =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'show'; readonly topic: ShowTopic }
+  | {
+      readonly kind: 'unsupported';
+      /** The least role that is told so; others learn only that they may not. */
+      readonly role: 'admin' | 'stats';
+      readonly refusal: CommandError;
+    }
+  | { readonly kind: 'show_parameter'; readonly name: string; readonly value: string }
+  | { readonly kind: 'set_ignored' }
+  | { readonly kind: 'set'; readonly key: string; readonly value: string }
+  | { readonly kind: 'reload' }
+  | {
+      readonly kind: 'database';
+      readonly verb: DatabaseVerb;
+      /** `null` if none was named. An empty name is a name, of a database that does not exist. */
+      readonly database: string | null;
+    }
+  | { readonly kind: 'kill_client'; readonly id: string | null }
+  | { readonly kind: 'shutdown'; readonly mode: ShutdownMode };
+
+/** A command, or the error that answers the query. */
+export type ParsedCommand = ConsoleCommand | CommandError;
+
+type ArgumentParser = (argument: string | null) => ConsoleCommand | null;
+
+const SHOW_TOPIC_BY_NAME: ReadonlyMap<string, ShowTopic> = new Map(
+  SHOW_TOPICS.map((topic) => [topic, topic]),
+);
+const UNSUPPORTED_TOPIC_NAMES: ReadonlySet<string> = new Set(UNSUPPORTED_TOPICS);
+
+const SHUTDOWN_MODES: ReadonlyMap<string, ShutdownMode> = new Map([
+  ['wait_for_servers', 'wait_for_servers'],
+  ['wait_for_clients', 'wait_for_clients'],
+]);
+
+/** Lower-cases A to Z alone: other letters never make a command name (U+212A is no `k`). */
+function lowerAscii(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+function parseShow(argument: string | null): ConsoleCommand | null {
+  const name = lowerAscii(argument ?? '');
+  const topic = SHOW_TOPIC_BY_NAME.get(name);
+  if (topic !== undefined) {
+    return { kind: 'show', topic };
+  }
+  const value = CLIENT_PARAMETERS.get(name);
+  if (value !== undefined) {
+    return { kind: 'show_parameter', name, value };
+  }
+  if (UNSUPPORTED_TOPIC_NAMES.has(name)) {
+    const refusal = notSupportedYet(`SHOW ${name.toUpperCase()}`);
+    return { kind: 'unsupported', role: name === 'fds' ? 'admin' : 'stats', refusal };
+  }
+  return null;
+}
+
+function parseSuspend(argument: string | null): ConsoleCommand | null {
+  return argument === null
+    ? { kind: 'unsupported', role: 'admin', refusal: notSupportedYet('SUSPEND') }
+    : null;
+}
+
+function parseShutdown(argument: string | null): ConsoleCommand | null {
+  if (argument === null) {
+    return { kind: 'shutdown', mode: 'immediate' };
+  }
+  const mode = SHUTDOWN_MODES.get(lowerAscii(argument));
+  return mode === undefined ? null : { kind: 'shutdown', mode };
+}
+
+function databaseEntry(verb: DatabaseVerb): [string, ArgumentParser] {
+  return [verb, (database) => ({ kind: 'database', verb, database })];
+}
+
+/** The commands but SET, whose arguments have a form of their own. `null` refuses an argument. */
+const COMMANDS: ReadonlyMap<string, ArgumentParser> = new Map<string, ArgumentParser>([
+  ['show', parseShow],
+  ['select', parseShow],
+  ['reload', (argument) => (argument === null ? { kind: 'reload' } : null)],
+  ['kill_client', (id) => ({ kind: 'kill_client', id })],
+  ['suspend', parseSuspend],
+  ['shutdown', parseShutdown],
+  ...DATABASE_VERBS.map(databaseEntry),
+]);
+
+function takeAssignment(scanner: CommandScanner): boolean {
+  scanner.skipSpace();
+  if (scanner.take('=')) {
+    return true;
+  }
+  const word = scanner.takeWord(MAX_NAME_BYTES);
+  return word !== null && !word.isQuoted && lowerAscii(word.text) === 'to';
+}
+
+function takeSet(scanner: CommandScanner): { key: Token; value: Token } | null {
+  if (!scanner.skipSpace()) {
+    return null;
+  }
+  const key = scanner.takeWord(MAX_ARGUMENT_BYTES);
+  if (key === null || !takeAssignment(scanner)) {
+    return null;
+  }
+  scanner.skipSpace();
+  const value = scanner.takeValue(MAX_VALUE_BYTES);
+  return value !== null && scanner.takeEnd() ? { key, value } : null;
+}
+
+function parseSet(query: string, scanner: CommandScanner): ParsedCommand {
+  const assignment = takeSet(scanner);
+  if (assignment === null) {
+    return invalidCommand(query);
+  }
+  const { key, value } = assignment;
+  if (key.isTooLong || value.isTooLong) {
+    return badArguments();
+  }
+  if (IGNORED_PARAMETERS.has(lowerAscii(key.text))) {
+    return { kind: 'set_ignored' };
+  }
+  return { kind: 'set', key: key.text, value: value.text };
+}
+
+/**
+ * Reads one query as a console command: `NAME [ARGUMENT] [;]` or `SET key {= | TO} value [;]`.
+ *
+ * Names of commands, SHOW topics and ignored parameters may have any case; names of databases and
+ * settings are taken as written. A second statement makes the query invalid, so that nothing is
+ * ever carried out in part. Takes time linear in the length of the query. Never throws.
+ *
+ * COMPAT: an empty query is no error, since drivers send one to see whether a connection lives.
+ *
+ * @param query - text of a Query message without its final zero byte; may be anything.
+ */
+export function parseCommand(query: string): ParsedCommand {
+  if (query.includes('\0')) {
+    return invalidCommand(query);
+  }
+  return new CommandScanner(query).takeEnd() ? { kind: 'empty' } : parseNamed(query);
+}
+
+function parseNamed(query: string): ParsedCommand {
+  const scanner = new CommandScanner(query);
+  scanner.skipSpace();
+  const name = scanner.takeWord(MAX_NAME_BYTES);
+  if (name === null) {
+    return invalidCommand(query);
+  }
+  const nameText = lowerAscii(name.text);
+  if (nameText === 'set') {
+    return parseSet(query, scanner);
+  }
+  const argument = scanner.skipSpace() ? scanner.takeWord(MAX_ARGUMENT_BYTES) : null;
+  if (!scanner.takeEnd()) {
+    return invalidCommand(query);
+  }
+  if (name.isTooLong || argument?.isTooLong === true) {
+    return badArguments();
+  }
+  return (
+    COMMANDS.get(nameText)?.(argument === null ? null : argument.text) ?? invalidCommand(query)
+  );
+}

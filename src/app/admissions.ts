@@ -1,0 +1,264 @@
+import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { ConsoleRole } from '../admin/commands.ts';
+import { ConsoleSession } from '../admin/console-session.ts';
+import { consoleWelcome, isConsoleDatabase } from '../admin/console-welcome.ts';
+import type { Control } from '../admin/control.ts';
+import { assert } from '../base/assert.ts';
+import type { LinkedList } from '../base/linked-list.ts';
+import { ClientConnection } from '../client/client-connection.ts';
+import type { Admission, ClientHost, ConsoleDialogue, IssuedKey } from '../client/client-host.ts';
+import type { StartupParameters } from '../client/startup-parameters.ts';
+import type { Settings } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { PasswordDeriver } from '../auth/password-derivation.ts';
+import type { Database, User } from '../pool/database.ts';
+import { resolveClientSettings } from '../pool/effective-settings.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool } from '../relay/ends.ts';
+import type { TrackedParameters } from '../relay/parameter-cache.ts';
+import type { Pooler } from './pooler.ts';
+
+/** User that everybody is on the console when `auth_type` is `any`. */
+export const CONSOLE_USER = 'pgbouncer';
+
+/** Decides who may come in, and counts who is in. */
+export class Admissions implements ClientHost {
+  readonly #pooler: Pooler;
+  #control: Control | null = null;
+  /** Clients that count towards `max_client_conn`: not the console's, not cancel requests. */
+  clientCount = 0;
+  /** Consoles that are open. */
+  readonly consoles = new Set<ClientConnection>();
+  /** Logins to the console since the start, count. */
+  consoleLoginCount = 0;
+  readonly #counted = new Set<number>();
+
+  constructor(pooler: Pooler) {
+    this.#pooler = pooler;
+  }
+
+  /** Sets what consoles steer; before the first client is accepted. */
+  setControl(control: Control): void {
+    this.#control = control;
+  }
+
+  get logger(): Logger {
+    return this.#pooler.logger;
+  }
+
+  get settings(): Settings {
+    return this.#pooler.settings;
+  }
+
+  get tracked(): TrackedParameters {
+    return this.#pooler.tracked;
+  }
+
+  get logins(): LinkedList<ClientEnd> {
+    return this.#pooler.logins;
+  }
+
+  get deriver(): PasswordDeriver {
+    return this.#pooler.deriver;
+  }
+
+  nowMs(): number {
+    return this.#pooler.nowMs();
+  }
+
+  wallMs(): number {
+    return this.#pooler.wallMs();
+  }
+
+  randomBytes(bytes: number): Buffer {
+    return this.#pooler.randomBytes(bytes);
+  }
+
+  isConsole(database: string): boolean {
+    return isConsoleDatabase(database);
+  }
+
+  // ---- coming in ----
+
+  admit(
+    client: ClientConnection,
+    startup: StartupParameters,
+  ): Admission | { readonly error: PoolerError } {
+    return isConsoleDatabase(startup.database)
+      ? this.#admitToConsole(startup)
+      : this.#admitToDatabase(client, startup);
+  }
+
+  #admitToConsole(startup: StartupParameters): Admission | { readonly error: PoolerError } {
+    const { authType, adminUsers, statsUsers } = this.settings;
+    let role: ConsoleRole | null = null;
+    if (adminUsers.includes(startup.user)) {
+      role = 'admin';
+    } else if (statsUsers.includes(startup.user) || authType === 'any') {
+      role = 'stats';
+    }
+    if (role === null) {
+      return { error: poolerError('notAllowed') };
+    }
+    return {
+      plan: this.#pooler.credentials.resolveLogin(authType, startup.user),
+      user: this.#pooler.registry.user(startup.user),
+      database: null,
+      consoleRole: role,
+    };
+  }
+
+  #admitToDatabase(
+    client: ClientConnection,
+    startup: StartupParameters,
+  ): Admission | { readonly error: PoolerError } {
+    const { authType, maxClientConn } = this.settings;
+    if (this.clientCount >= maxClientConn) {
+      return { error: poolerError('tooManyClients') };
+    }
+    const { registry, credentials } = this.#pooler;
+    const database = registry.findDatabase(startup.database);
+    const user = registry.user(startup.user);
+    const error = this.#findLimit(database, user);
+    if (error !== null) {
+      registry.forgetUser(user);
+      return { error };
+    }
+    if (authType === 'any' && database !== null && database.config.user === null) {
+      return { error: poolerError('badConfiguration') };
+    }
+    this.#count(client, database, user);
+    return {
+      plan: credentials.resolveLogin(authType, startup.user),
+      user,
+      database,
+      consoleRole: null,
+    };
+  }
+
+  #findLimit(database: Database | null, user: User): PoolerError | null {
+    if (database === null) {
+      return null;
+    }
+    const limits = resolveClientSettings(this.settings, database, user);
+    const { maxDbClientConnections, maxUserClientConnections } = limits;
+    if (maxDbClientConnections > 0 && database.clientCount >= maxDbClientConnections) {
+      return poolerError('tooManyDbClients');
+    }
+    if (maxUserClientConnections > 0 && user.clientCount >= maxUserClientConnections) {
+      return poolerError('tooManyUserClients');
+    }
+    return null;
+  }
+
+  #count(client: ClientConnection, database: Database | null, user: User): void {
+    this.#counted.add(client.id);
+    this.clientCount++;
+    user.clientCount++;
+    if (database !== null) {
+      database.clientCount++;
+      database.lastUsedMs = this.nowMs();
+    }
+  }
+
+  onAuthenticated(client: ClientConnection, success: AuthSuccess): void {
+    const user = client.identity?.startup.user;
+    if (user !== undefined && success.scramKeys !== null) {
+      this.#pooler.credentials.learnKeys(user, success.scramKeys);
+    }
+  }
+
+  enter(client: ClientConnection): RelayPool | { readonly error: PoolerError } {
+    const { identity } = client;
+    assert(identity !== null, 'a client that enters has an identity');
+    const { database, user, startup } = identity;
+    if (database === null) {
+      return { error: poolerError('noSuchDatabase', startup.database) };
+    }
+    if (database.isDisabled) {
+      return { error: poolerError('databaseDisabled', startup.database) };
+    }
+    if (this.#pooler.modes.shutdown !== null) {
+      return { error: poolerError('shuttingDown') };
+    }
+    // A reload may have dropped the database while the client proved itself.
+    if (this.#pooler.registry.findDatabase(startup.database) !== database) {
+      return { error: poolerError('databaseRemoved') };
+    }
+    return this.#pooler.registry.pool(database, user);
+  }
+
+  // ---- the console ----
+
+  openConsole(client: ClientConnection, role: ConsoleRole): ConsoleDialogue {
+    assert(this.#control !== null, 'the control is set before clients are accepted');
+    this.consoles.add(client);
+    this.consoleLoginCount++;
+    const { address, port } = client.remote;
+    const user = client.identity?.startup.user ?? '';
+    return new ConsoleSession({
+      control: this.#control,
+      role,
+      actor: { user, address: address === 'unix' ? address : `${address}:${String(port)}` },
+      send: (messages) => {
+        client.writeConsole(messages);
+      },
+      audit: (text, actor) => {
+        this.logger.info('console_command_issued', { client: client.id, ...actor }, text);
+      },
+    });
+  }
+
+  consoleParameters(client: ClientConnection): readonly (readonly [string, string])[] {
+    const given: [string, string][] = [];
+    for (const [index, name] of this.tracked.names.entries()) {
+      const value = client.parameters[index] ?? null;
+      if (value !== null) {
+        given.push([name, value]);
+      }
+    }
+    return consoleWelcome(given);
+  }
+
+  // ---- cancel ----
+
+  issueKey(client: ClientConnection): IssuedKey {
+    return this.#pooler.keys.issue(client);
+  }
+
+  cancel(requester: ClientConnection, processId: number, secret: Buffer): void {
+    this.#pooler.broker.onRequest(requester, processId, secret);
+  }
+
+  /** The client connection behind an end of a link. */
+  clientOf(end: ClientEnd | null): ClientConnection | null {
+    return end instanceof ClientConnection ? end : null;
+  }
+
+  // ---- leaving ----
+
+  onClosed(client: ClientConnection): void {
+    const pooler = this.#pooler;
+    pooler.keys.revoke(client);
+    pooler.clients.delete(client.id);
+    pooler.lingering.add(client);
+    this.consoles.delete(client);
+    const { identity } = client;
+    if (identity !== null && this.#counted.delete(client.id)) {
+      this.clientCount--;
+      identity.user.clientCount--;
+      if (identity.database !== null) {
+        identity.database.clientCount--;
+        identity.database.lastUsedMs = this.nowMs();
+      }
+    }
+    if (identity !== null) {
+      pooler.registry.forgetUser(identity.user);
+    }
+    pooler.modes.checkWaiting();
+  }
+
+  onGone(client: ClientConnection): void {
+    this.#pooler.lingering.delete(client);
+  }
+}

@@ -1,0 +1,219 @@
+import type { ShutdownMode } from '../admin/control.ts';
+import { ConfigError } from '../config/config-error.ts';
+import type { Config } from '../config/config.ts';
+import { configAfterReload, diffConfigs } from '../config/diff.ts';
+import type { RootLogger } from '../log/logger.ts';
+import { TICK_MS } from '../pool/janitor.ts';
+import { Listeners } from './listeners.ts';
+import { PoolerControl } from './pooler-control.ts';
+import { Pooler, type PoolerEnvironment } from './pooler.ts';
+import { Statistics } from './statistics.ts';
+import { runTick } from './tick.ts';
+
+/** What the app needs from the process. */
+export interface AppEnvironment extends PoolerEnvironment {
+  readonly logger: RootLogger;
+  /** Version of this package. */
+  readonly packageVersion: string;
+  /** Reads the configuration anew. @throws ConfigError when it cannot be used. */
+  loadConfig(): Config;
+  /** Calls `action` every `ms` until the returned function is called. */
+  every(ms: number, action: () => void): () => void;
+  /** Ends the process; `code` as in docs/COMPATIBILITY.md. */
+  exit(code: number): void;
+}
+
+/** PgBouncer's version whose console and settings are spoken; tools read it from SHOW VERSION. */
+const SPOKEN_VERSION = '1.25.2';
+
+/** Exit code after a broken pool-level invariant, for the supervisor to restart. */
+const EXIT_INVARIANT = 70;
+
+/** One running maitred. */
+export class App {
+  readonly #environment: AppEnvironment;
+  readonly #pooler: Pooler;
+  readonly #listeners: Listeners;
+  readonly #statistics: Statistics;
+  readonly #timers: (() => void)[] = [];
+  #isStopped = false;
+
+  constructor(config: Config, environment: AppEnvironment) {
+    this.#environment = environment;
+    this.#pooler = new Pooler(config, environment);
+    this.#statistics = new Statistics(this.#pooler);
+    this.#listeners = new Listeners(environment.logger, (socket, unixPath) => {
+      this.#pooler.accept(socket, unixPath);
+    });
+    this.#pooler.admissions.setControl(
+      new PoolerControl(this.#pooler, this.#statistics, {
+        version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
+        reload: () => this.reload(),
+        shutdown: (mode) => {
+          this.shutdown(mode);
+        },
+        onSettingsChanged: () => {
+          this.#onSettingsChanged();
+        },
+      }),
+    );
+    this.#pooler.modes.onDrained = () => {
+      this.stop(0);
+    };
+  }
+
+  /**
+   * Opens the listening sockets and begins to work.
+   *
+   * @throws when there is nothing to listen on.
+   */
+  async start(): Promise<void> {
+    const { logger } = this.#environment;
+    for (const warning of this.#pooler.config.warnings) {
+      logger.warn('config_warning', { problem: warning });
+    }
+    await this.#listeners.open(this.#pooler.settings);
+    this.#timers.push(
+      this.#environment.every(TICK_MS, () => {
+        this.#guard(() => {
+          runTick(this.#pooler);
+        });
+      }),
+      this.#environment.every(this.#pooler.settings.statsPeriodMs, () => {
+        this.#logStats();
+      }),
+    );
+    logger.info('process_up', { version: this.#environment.packageVersion });
+  }
+
+  /** A broken invariant outside of one connection: nothing can be trusted any more. */
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#environment.logger.fatal('invariant_broken', { error: text });
+      this.stop(EXIT_INVARIANT);
+    }
+  }
+
+  #logStats(): void {
+    const averages = this.#statistics.sample();
+    if (this.#pooler.settings.logStats) {
+      this.#environment.logger.info('stats', averages);
+    }
+  }
+
+  #onSettingsChanged(): void {
+    this.#environment.logger.setVerbose(this.#pooler.settings.verbose);
+  }
+
+  /**
+   * Reads the configuration again. With an error, everything stays as it was.
+   *
+   * @returns what is wrong, for the console, or null.
+   */
+  reload(): string | null {
+    const { logger } = this.#environment;
+    let next: Config;
+    try {
+      next = this.#environment.loadConfig();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) {
+        throw error;
+      }
+      for (const problem of error.problems) {
+        logger.error('config_reload_failed', { problem: problem.message, file: problem.file });
+      }
+      logger.warn('config_reload_failed', { problems: error.problems.length });
+      return error.message.split('\n')[0] ?? '';
+    }
+    const { changedSettings, needsRestart } = diffConfigs(this.#pooler.config, next);
+    this.#pooler.applyConfig(configAfterReload(this.#pooler.config, next));
+    this.#onSettingsChanged();
+    for (const warning of next.warnings) {
+      logger.warn('config_warning', { problem: warning });
+    }
+    if (needsRestart.length > 0) {
+      logger.warn('config_warning', { problem: 'these settings need a restart', needsRestart });
+    }
+    logger.info('config_reloaded', { changedSettings });
+    return null;
+  }
+
+  /** SIGHUP. */
+  onReloadSignal(): void {
+    this.#environment.logger.info('signal_received', { signal: 'SIGHUP' });
+    this.#guard(() => {
+      this.reload();
+    });
+  }
+
+  /** SIGTERM and SIGINT: a second one while shutting down ends the process at once. */
+  onShutdownSignal(signal: 'SIGTERM' | 'SIGINT'): void {
+    const { logger } = this.#environment;
+    if (this.#pooler.modes.shutdown !== null) {
+      logger.info('signal_received', { signal }, `got ${signal} while shutting down, fast exit`);
+      this.stop(0);
+      return;
+    }
+    logger.info('signal_received', { signal });
+    this.shutdown(signal === 'SIGTERM' ? 'wait_for_clients' : 'wait_for_servers');
+  }
+
+  /** SIGQUIT: ends the process at once. */
+  onQuitSignal(): void {
+    this.#environment.logger.info('signal_received', { signal: 'SIGQUIT' });
+    this.stop(0);
+  }
+
+  /** SIGUSR1: PAUSE. */
+  onPauseSignal(): void {
+    const { modes } = this.#pooler;
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR1' });
+    if (!modes.isPaused) {
+      this.#guard(() => {
+        modes.pause(null);
+      });
+    }
+  }
+
+  /** SIGUSR2: RESUME. */
+  onResumeSignal(): void {
+    const { modes } = this.#pooler;
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' });
+    if (modes.isPaused && modes.shutdown === null) {
+      this.#guard(() => {
+        modes.resume(null);
+      });
+    }
+  }
+
+  /** Begins a shutdown. */
+  shutdown(mode: ShutdownMode): void {
+    this.#environment.logger.info('shutdown_started', { mode });
+    if (mode === 'immediate') {
+      this.stop(0);
+      return;
+    }
+    // The unix socket stays, so that the console can still be reached.
+    this.#listeners.closeTcp();
+    this.#guard(() => {
+      this.#pooler.modes.beginShutdown(mode);
+    });
+  }
+
+  /** Ends the process; clients see their sockets close. */
+  stop(code: number): void {
+    if (this.#isStopped) {
+      return;
+    }
+    this.#isStopped = true;
+    for (const cancel of this.#timers) {
+      cancel();
+    }
+    this.#listeners.closeAll();
+    this.#environment.logger.info('process_stopped', { code });
+    this.#environment.exit(code);
+  }
+}

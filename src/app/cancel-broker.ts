@@ -1,0 +1,188 @@
+import type { NetConnectOpts } from 'node:net';
+import type { ClientConnection } from '../client/client-connection.ts';
+import type { Logger } from '../log/logger.ts';
+import { sendAndAwaitClose } from '../net/one-shot.ts';
+import { writeCancelRequest } from '../protocol/startup-writer.ts';
+import type { ServerConnection } from '../server/server-connection.ts';
+import type { CancelKeys } from './cancel-keys.ts';
+import type { RelayPool } from '../relay/ends.ts';
+
+/** What the broker needs from around it. */
+export interface CancelHost {
+  readonly logger: Logger;
+  nowMs(): number;
+  /** How to reach the server that `server` is connected to: the same one, not just the same name. */
+  targetOf(server: ServerConnection): NetConnectOpts;
+  /** The server connection behind a link. */
+  serverOf(client: ClientConnection): ServerConnection | null;
+  /** How long a cancel request may wait before it is sent, in ms; 0 for ever. */
+  readonly cancelWaitTimeoutMs: number;
+}
+
+/** One request that a client waits for. */
+interface Requester {
+  readonly connection: ClientConnection;
+  readonly target: ClientConnection;
+  readonly pool: RelayPool;
+  readonly arrivedMs: number;
+}
+
+/** Most cancel requests on their way per pool when its size is unlimited. */
+const DEFAULT_CANCEL_CONNECTIONS = 20;
+
+/**
+ * Forwards cancel requests. A request goes to the server connection that runs the query of the
+ * client that owns the key, and that server connection is not used by anybody else before the
+ * request is done. Several requests for one server connection become one.
+ */
+export class CancelBroker {
+  readonly #keys: CancelKeys;
+  readonly #host: CancelHost;
+  /** Who waits for the request that is on its way to a server connection. */
+  readonly #inFlight = new Map<ServerConnection, ClientConnection[]>();
+  readonly #waiting: Requester[] = [];
+  readonly #activeByPool = new Map<RelayPool, number>();
+
+  constructor(keys: CancelKeys, host: CancelHost) {
+    this.#keys = keys;
+    this.#host = host;
+  }
+
+  /** Requests that wait to be sent, with their pools. */
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** A client has sent a cancel request. The requester only ever sees its connection close. */
+  onRequest(requester: ClientConnection, processId: number, secret: Buffer): void {
+    const target = this.#keys.find(processId, secret);
+    if (target === null) {
+      this.#finish(requester, 'failed cancel request');
+      return;
+    }
+    if (target.cancelConsole()) {
+      this.#finish(requester, 'cancel request for console client');
+      return;
+    }
+    if (target.cancelWait()) {
+      this.#finish(requester, 'cancel request for waiting client');
+      return;
+    }
+    const { pool } = target;
+    if (pool === null) {
+      this.#finish(requester, 'cancel request for idle client');
+      return;
+    }
+    const entry = { connection: requester, target, pool, arrivedMs: this.#host.nowMs() };
+    if (this.#isFull(pool)) {
+      this.#waiting.push(entry);
+      pool.waitingCancels++;
+    } else {
+      this.#forward(entry);
+    }
+  }
+
+  /** Cancels what a server connection runs for a client that is gone. */
+  cancelFor(server: ServerConnection): void {
+    if (!this.#inFlight.has(server)) {
+      this.#send(server, []);
+    }
+  }
+
+  #isFull(pool: RelayPool): boolean {
+    const size = pool.limits.poolSize;
+    const limit = size > 0 ? size : DEFAULT_CANCEL_CONNECTIONS;
+    return (this.#activeByPool.get(pool) ?? 0) >= limit;
+  }
+
+  #forward({ connection, target }: Requester): void {
+    const server = this.#host.serverOf(target);
+    const link = target.link;
+    if (server === null || link === null) {
+      this.#finish(connection, 'cancel request for idle client');
+    } else if (link.ledger.isHeadSkipped) {
+      this.#finish(connection, 'ignoring cancel request for server that is setting vars');
+    } else if (link.ledger.isEmpty) {
+      this.#finish(connection, 'not sending cancel request for client that is now idle');
+    } else {
+      const waiting = this.#inFlight.get(server);
+      if (waiting === undefined) {
+        this.#send(server, [connection]);
+      } else {
+        waiting.push(connection);
+      }
+    }
+  }
+
+  #send(server: ServerConnection, requesters: ClientConnection[]): void {
+    const { cancelKey, pool } = server;
+    if (cancelKey === null) {
+      for (const requester of requesters) {
+        this.#finish(requester, 'server sent no cancel key');
+      }
+      return;
+    }
+    this.#inFlight.set(server, requesters);
+    server.cancelsInFlight++;
+    pool.activeCancels++;
+    this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
+    const message = writeCancelRequest(cancelKey.processId, cancelKey.secret);
+    sendAndAwaitClose(this.#host.targetOf(server), message, (error) => {
+      this.#onSent(server, error);
+    });
+  }
+
+  #onSent(server: ServerConnection, error: Error | null): void {
+    const { pool } = server;
+    const requesters = this.#inFlight.get(server) ?? [];
+    this.#inFlight.delete(server);
+    pool.activeCancels--;
+    const left = (this.#activeByPool.get(pool) ?? 1) - 1;
+    if (left === 0) {
+      this.#activeByPool.delete(pool);
+    } else {
+      this.#activeByPool.set(pool, left);
+    }
+    const fields = { server: server.id, process: server.processId, database: pool.database.name };
+    if (error === null) {
+      this.#host.logger.info('cancel_forwarded', fields);
+    } else {
+      this.#host.logger.warn('cancel_failed', { ...fields, error: error.message });
+    }
+    for (const requester of requesters) {
+      this.#finish(requester, error === null ? 'successfully sent cancel request' : error.message);
+    }
+    pool.onCancelDone(server);
+    this.#forwardWaiting();
+  }
+
+  #forwardWaiting(): void {
+    for (const entry of [...this.#waiting]) {
+      if (!this.#isFull(entry.pool)) {
+        this.#drop(entry);
+        this.#forward(entry);
+      }
+    }
+  }
+
+  #drop(entry: Requester): void {
+    this.#waiting.splice(this.#waiting.indexOf(entry), 1);
+    entry.pool.waitingCancels--;
+  }
+
+  /** Once per tick: gives up requests that could not be sent in time. */
+  onTick(): void {
+    const limitMs = this.#host.cancelWaitTimeoutMs;
+    const nowMs = this.#host.nowMs();
+    for (const entry of [...this.#waiting]) {
+      if (limitMs > 0 && nowMs - entry.arrivedMs > limitMs) {
+        this.#drop(entry);
+        this.#finish(entry.connection, 'cancel_wait_timeout');
+      }
+    }
+  }
+
+  #finish(requester: ClientConnection, reason: string): void {
+    requester.close(reason);
+  }
+}

@@ -1,0 +1,246 @@
+import type {
+  CommandCall,
+  CommandDone,
+  CommandOutcome,
+  Control,
+  ShutdownMode,
+} from '../admin/control.ts';
+import {
+  alreadyPaused,
+  clientNotFound,
+  databaseNotPaused,
+  noSuchDatabase,
+  notPaused,
+  reloadFailed,
+  setFailed,
+  shuttingDown,
+} from '../admin/console-errors.ts';
+import type {
+  ClientSnapshot,
+  DatabaseSnapshot,
+  ListsSnapshot,
+  PoolSnapshot,
+  ServerSnapshot,
+  SettingRow,
+  StateSnapshot,
+  StatsSnapshot,
+  UserSnapshot,
+} from '../admin/snapshots.ts';
+import { applySetting } from '../config/apply-setting.ts';
+import { listSettings } from '../config/list-settings.ts';
+import type { Database } from '../pool/database.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import { SqlState } from '../protocol/sqlstate.ts';
+import type { Pooler } from './pooler.ts';
+import { Snapshots } from './snapshots.ts';
+import type { Statistics } from './statistics.ts';
+
+/** What commands need from the process. */
+export interface ProcessControl {
+  /** The whole text of SHOW VERSION. */
+  readonly version: string;
+  /** Reads the configuration again. @returns what is wrong with it, or null. */
+  reload(): string | null;
+  shutdown(mode: ShutdownMode): void;
+  /** Settings of the logger have changed. */
+  onSettingsChanged(): void;
+}
+
+const DONE: CommandDone = { kind: 'done' };
+
+/** What the console sees of the pooler and can do to it. */
+export class PoolerControl implements Control {
+  readonly #pooler: Pooler;
+  readonly #snapshots: Snapshots;
+  readonly #statistics: Statistics;
+  readonly #process: ProcessControl;
+
+  constructor(pooler: Pooler, statistics: Statistics, process: ProcessControl) {
+    this.#pooler = pooler;
+    this.#snapshots = new Snapshots(pooler);
+    this.#statistics = statistics;
+    this.#process = process;
+  }
+
+  pools(): readonly PoolSnapshot[] {
+    return this.#snapshots.pools();
+  }
+
+  clients(): readonly ClientSnapshot[] {
+    return this.#snapshots.clients();
+  }
+
+  servers(): readonly ServerSnapshot[] {
+    return this.#snapshots.servers();
+  }
+
+  databases(): readonly DatabaseSnapshot[] {
+    return this.#snapshots.databases();
+  }
+
+  users(): readonly UserSnapshot[] {
+    return this.#snapshots.users();
+  }
+
+  stats(): readonly StatsSnapshot[] {
+    return this.#statistics.snapshots();
+  }
+
+  lists(): ListsSnapshot {
+    return this.#snapshots.lists();
+  }
+
+  state(): StateSnapshot {
+    const { isPaused } = this.#pooler.modes;
+    return { isActive: !isPaused, isPaused, isSuspended: false };
+  }
+
+  settings(): readonly SettingRow[] {
+    return listSettings(this.#pooler.config);
+  }
+
+  version(): string {
+    return this.#process.version;
+  }
+
+  /** Runs `action` on a database by name, or on all for null. */
+  #on(name: string | null, action: (database: Database | null) => CommandOutcome): CommandOutcome {
+    if (name === null) {
+      return action(null);
+    }
+    const database = this.#pooler.registry.findDatabase(name);
+    return database === null ? noSuchDatabase(name) : action(database);
+  }
+
+  pause(name: string | null, call: CommandCall): CommandOutcome {
+    const { modes } = this.#pooler;
+    if (modes.isPaused) {
+      return alreadyPaused();
+    }
+    return this.#on(name, (database) => {
+      modes.pause(database);
+      return this.#waitUntil(
+        () => modes.isQuiet(database),
+        () => !(database?.isPaused ?? modes.isPaused),
+        call,
+      );
+    });
+  }
+
+  /** Answers at once if `isDone`, else when it is or when `isVoid` says that it never will be. */
+  #waitUntil(isDone: () => boolean, isVoid: () => boolean, call: CommandCall): CommandOutcome {
+    if (isDone()) {
+      return DONE;
+    }
+    const abandon = this.#pooler.modes.wait(
+      () => isDone() || isVoid(),
+      () => {
+        call.settle(
+          isVoid()
+            ? {
+                kind: 'error',
+                sqlstate: SqlState.ObjectNotInPrerequisiteState,
+                message: 'the pause was ended before it took effect',
+              }
+            : DONE,
+        );
+      },
+    );
+    return { kind: 'waiting', abandon };
+  }
+
+  resume(name: string | null): CommandOutcome {
+    const { modes } = this.#pooler;
+    if (modes.shutdown !== null) {
+      return shuttingDown();
+    }
+    return this.#on(name, (database) => {
+      if (database === null ? !modes.isPaused : !database.isPaused) {
+        return database === null ? notPaused() : databaseNotPaused(database.name);
+      }
+      modes.resume(database);
+      modes.checkWaiting();
+      return DONE;
+    });
+  }
+
+  disable(name: string): CommandOutcome {
+    return this.#setDisabled(name, true);
+  }
+
+  enable(name: string): CommandOutcome {
+    return this.#setDisabled(name, false);
+  }
+
+  #setDisabled(name: string, isDisabled: boolean): CommandOutcome {
+    return this.#on(name, (database) => {
+      if (database !== null) {
+        database.isDisabled = isDisabled;
+      }
+      return DONE;
+    });
+  }
+
+  reconnect(name: string | null): CommandOutcome {
+    return this.#on(name, (database) => {
+      this.#pooler.modes.reconnect(database);
+      return DONE;
+    });
+  }
+
+  waitClose(name: string | null, call: CommandCall): CommandOutcome {
+    const { modes } = this.#pooler;
+    return this.#on(name, (database) =>
+      this.#waitUntil(
+        () => modes.isRenewed(database),
+        () => false,
+        call,
+      ),
+    );
+  }
+
+  kill(name: string | null): CommandOutcome {
+    const { modes } = this.#pooler;
+    if (modes.isPaused) {
+      return alreadyPaused();
+    }
+    return this.#on(name, (database) => {
+      modes.kill(database);
+      return DONE;
+    });
+  }
+
+  killClient(id: number): CommandOutcome {
+    const client = this.#pooler.clients.get(id);
+    if (client === undefined || client.state === 'login') {
+      return clientNotFound();
+    }
+    client.disconnect(poolerError('adminDisconnect'));
+    return DONE;
+  }
+
+  reload(): CommandOutcome {
+    const problem = this.#process.reload();
+    if (problem === null) {
+      return DONE;
+    }
+    const error = reloadFailed();
+    return { ...error, message: `${error.message}: ${problem}` };
+  }
+
+  shutdown(mode: ShutdownMode): CommandOutcome {
+    this.#process.shutdown(mode);
+    return DONE;
+  }
+
+  set(key: string, value: string): CommandOutcome {
+    const outcome = applySetting(this.#pooler.config, key, value);
+    if ('problem' in outcome) {
+      const error = setFailed();
+      return { ...error, message: `${error.message}: ${outcome.problem}` };
+    }
+    this.#pooler.applySettings(outcome.config);
+    this.#process.onSettingsChanged();
+    return DONE;
+  }
+}

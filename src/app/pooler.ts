@@ -1,0 +1,248 @@
+import type { Socket } from 'node:net';
+import type { ServerCredential } from '../auth/credentials.ts';
+import { Credentials } from '../auth/credentials.ts';
+import { PasswordDeriver } from '../auth/password-derivation.ts';
+import { parseSecret } from '../auth/secret.ts';
+import { parseUsersFile } from '../auth/users-file.ts';
+import type { Clock } from '../base/clock.ts';
+import { LinkedList } from '../base/linked-list.ts';
+import { ClientConnection } from '../client/client-connection.ts';
+import type { Config, Settings } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import { LocalBudget } from '../pool/budget.ts';
+import type { PoolHost } from '../pool/pool.ts';
+import { PoolRegistry } from '../pool/pool-registry.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
+import type { LinkHost } from '../relay/link.ts';
+import { TrackedParameters } from '../relay/parameter-cache.ts';
+import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
+import { connectOptions } from '../server/server-target.ts';
+import { Admissions } from './admissions.ts';
+import { CancelBroker } from './cancel-broker.ts';
+import { CancelKeys } from './cancel-keys.ts';
+import { PoolerModes } from './pooler-modes.ts';
+
+/** What a pooler needs from the process it runs in. */
+export interface PoolerEnvironment {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** 0 ≤ result < 1. */
+  random(): number;
+  /** Cryptographically strong random bytes. */
+  randomBytes(bytes: number): Buffer;
+  /** @throws the error of the system. */
+  readText(file: string): string;
+}
+
+/** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
+const MAX_DERIVATIONS = 2;
+
+/**
+ * The composition root of one process: all connections, pools and limits, and the ports through
+ * which they reach each other.
+ */
+export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
+  readonly environment: PoolerEnvironment;
+  readonly tracked: TrackedParameters;
+  readonly registry: PoolRegistry<ClientEnd, ServerEnd>;
+  readonly budget = new LocalBudget();
+  readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
+  readonly credentials: Credentials;
+  readonly keys: CancelKeys;
+  readonly broker: CancelBroker;
+  readonly admissions: Admissions;
+  readonly modes: PoolerModes;
+  readonly link: LinkHost;
+  /** Clients that have not authenticated yet, cancel requests included. */
+  readonly logins = new LinkedList<ClientEnd>('login');
+  /** Every client connection from accept until it is closed, by id. */
+  readonly clients = new Map<number, ClientConnection>();
+  /** Closed client connections whose sockets linger. */
+  readonly lingering = new Set<ClientConnection>();
+  #config: Config;
+  #nextId = 1;
+
+  constructor(config: Config, environment: PoolerEnvironment) {
+    this.#config = config;
+    this.environment = environment;
+    this.tracked = new TrackedParameters(config.settings.trackExtraParameters);
+    this.credentials = new Credentials({
+      deriver: this.deriver,
+      random: (bytes) => this.randomBytes(bytes),
+      scramIterations: config.settings.scramIterations,
+    });
+    this.keys = new CancelKeys((bytes) => this.randomBytes(bytes));
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    this.link = {
+      tracked: this.tracked,
+      get maxPacketSizeBytes() {
+        return pooler.settings.maxPacketSizeBytes;
+      },
+      nowMs: () => environment.clock.nowMs(),
+    };
+    this.broker = new CancelBroker(this.keys, {
+      logger: environment.logger,
+      get cancelWaitTimeoutMs() {
+        return pooler.settings.cancelWaitTimeoutMs;
+      },
+      nowMs: () => environment.clock.nowMs(),
+      targetOf: (server) => {
+        const options = connectOptions(server.pool.database.config, this.settings);
+        const { address, port } = server.remote;
+        return 'path' in options ? options : { host: address, port };
+      },
+      serverOf: (client) => this.#serverOf(client.link?.server ?? null),
+    });
+    this.modes = new PoolerModes(this);
+    this.admissions = new Admissions(this);
+    this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
+    this.loadUsers();
+  }
+
+  // ---- configuration ----
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  get settings(): Settings {
+    return this.#config.settings;
+  }
+
+  get logger(): Logger {
+    return this.environment.logger;
+  }
+
+  /** Takes over a configuration that has been read without error, and reads `auth_file` again. */
+  applyConfig(next: Config): void {
+    this.#config = next;
+    const removed = this.registry.applyConfig(next);
+    this.loadUsers();
+    for (const database of removed) {
+      this.logger.warn('config_warning', {
+        database: database.name,
+        problem: 'dropping database as it is not configured any more',
+      });
+      this.modes.removeDatabase(database);
+    }
+    for (const pool of this.registry.pools) {
+      pool.pump();
+    }
+  }
+
+  /** Changes settings only, for SET. */
+  applySettings(next: Config): void {
+    this.#config = next;
+    for (const pool of this.registry.pools) {
+      pool.applySettings();
+    }
+  }
+
+  /** Reads `auth_file`. Problems are logged; what could be read counts. */
+  loadUsers(): void {
+    const { authFile, scramIterations } = this.settings;
+    if (authFile === null || authFile === '') {
+      this.credentials.load(new Map(), scramIterations);
+      return;
+    }
+    let text: string;
+    try {
+      text = this.environment.readText(authFile);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.logger.error('auth_file_problem', { file: authFile, problem });
+      return;
+    }
+    const { users, problems } = parseUsersFile(authFile, text);
+    for (const problem of problems) {
+      this.logger.error('auth_file_problem', problem);
+    }
+    this.credentials.load(users, scramIterations);
+  }
+
+  // ---- time and chance ----
+
+  nowMs(): number {
+    return this.environment.clock.nowMs();
+  }
+
+  wallMs(): number {
+    return this.environment.clock.wallMs();
+  }
+
+  random(): number {
+    return this.environment.random();
+  }
+
+  randomBytes(bytes: number): Buffer {
+    return this.environment.randomBytes(bytes);
+  }
+
+  // ---- connections ----
+
+  /** Takes a connection accepted by a listener. */
+  accept(socket: Socket, unixPath: string | null): void {
+    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
+    this.clients.set(client.id, client);
+  }
+
+  launch(pool: RelayPool): void {
+    // It joins the pool by itself.
+    new ServerConnection(this.#nextId++, pool, this);
+  }
+
+  #serverOf(end: ServerEnd | null): ServerConnection | null {
+    return end instanceof ServerConnection ? end : null;
+  }
+
+  /** Server connections of a pool, in the order of SHOW SERVERS. */
+  serversOf(pool: RelayPool): ServerConnection[] {
+    return pool
+      .serverLists()
+      .flatMap((list) => list.toArray())
+      .filter((server) => server instanceof ServerConnection);
+  }
+
+  credentialOf(pool: RelayPool): ServerCredential {
+    const { user, password } = pool.database.config;
+    if (user !== null && password !== '') {
+      return { secret: parseSecret(password), keys: null };
+    }
+    return this.credentials.serverSecret(pool.user.name);
+  }
+
+  cancel(server: ServerConnection): void {
+    this.broker.cancelFor(server);
+  }
+
+  // ---- what pools ask for ----
+
+  get isPaused(): boolean {
+    return this.modes.isPaused;
+  }
+
+  get isRefusingToQueue(): boolean {
+    return this.modes.shutdown === 'wait_for_servers';
+  }
+
+  evictFor(pool: RelayPool): boolean {
+    return this.registry.evictFor(pool);
+  }
+
+  onPermitReleased(pool: RelayPool): void {
+    this.registry.onPermitReleased(pool);
+    this.modes.checkWaiting();
+  }
+
+  onServerIdle(pool: RelayPool): void {
+    this.registry.onPermitReleased(pool);
+  }
+
+  onReserveUsed(pool: RelayPool): void {
+    this.logger.warn('reserve_pool_used', {
+      database: pool.database.name,
+      user: pool.user.name,
+    });
+  }
+}

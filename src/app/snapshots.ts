@@ -1,0 +1,272 @@
+import type {
+  ClientSnapshot,
+  DatabaseSnapshot,
+  ListsSnapshot,
+  PoolSnapshot,
+  ServerSnapshot,
+  UserSnapshot,
+} from '../admin/snapshots.ts';
+import type { ClientConnection } from '../client/client-connection.ts';
+import { positive } from '../pool/effective-settings.ts';
+import { ClientState, ServerState } from '../pool/states.ts';
+import type { RelayPool } from '../relay/ends.ts';
+import { ServerConnection } from '../server/server-connection.ts';
+import { serverAddress } from '../server/server-target.ts';
+import { CONSOLE_USER } from './admissions.ts';
+import type { Pooler } from './pooler.ts';
+
+/** Name of the console's own database. */
+const CONSOLE_DATABASE = 'pgbouncer';
+/** What PgBouncer shows as the size of the console's own pool. */
+const CONSOLE_POOL_SIZE = 2;
+/** Index of application_name among the tracked parameters. */
+const APPLICATION_NAME = 'application_name';
+
+/** Takes snapshots of the pooler for the console and for metrics. */
+export class Snapshots {
+  readonly #pooler: Pooler;
+
+  constructor(pooler: Pooler) {
+    this.#pooler = pooler;
+  }
+
+  pools(): PoolSnapshot[] {
+    const nowMs = this.#pooler.nowMs();
+    const rows = this.#pooler.registry.pools.map((pool): PoolSnapshot => {
+      const head = pool.waitingClients.head ?? pool.welcomeClients.head;
+      const waitedMs = head === null || head.waitStartMs === 0 ? 0 : nowMs - head.waitStartMs;
+      return {
+        database: pool.database.name,
+        user: pool.user.name,
+        clActive: pool.activeClients.length,
+        clWaiting: pool.waitingClients.length + pool.welcomeClients.length,
+        clActiveCancelReq: pool.activeCancels,
+        clWaitingCancelReq: pool.waitingCancels,
+        svActive: pool.activeServers.length,
+        svActiveCancel: pool.activeCancels,
+        svBeingCanceled: pool.canceledServers.length,
+        svIdle: pool.idleServers.length,
+        svUsed: pool.usedServers.length,
+        svTested: pool.testedServers.length,
+        svLogin: pool.loginServers.length,
+        maxwaitUs: Math.round(waitedMs * 1000),
+        poolMode: pool.limits.poolMode,
+        loadBalanceHosts: null,
+      };
+    });
+    rows.push({
+      database: CONSOLE_DATABASE,
+      user: CONSOLE_USER,
+      clActive: this.#pooler.admissions.consoles.size,
+      clWaiting: 0,
+      clActiveCancelReq: 0,
+      clWaitingCancelReq: 0,
+      svActive: 0,
+      svActiveCancel: 0,
+      svBeingCanceled: 0,
+      svIdle: 0,
+      svUsed: 0,
+      svTested: 0,
+      svLogin: 0,
+      maxwaitUs: 0,
+      poolMode: 'statement',
+      loadBalanceHosts: null,
+    });
+    return rows;
+  }
+
+  clients(): ClientSnapshot[] {
+    const rows: ClientSnapshot[] = [];
+    for (const client of this.#pooler.clients.values()) {
+      if (client.state !== ClientState.Login) {
+        rows.push(this.#client(client));
+      }
+    }
+    return rows;
+  }
+
+  #client(client: ClientConnection): ClientSnapshot {
+    const { remote, local } = client;
+    const isWaiting =
+      client.state === ClientState.Waiting || client.state === ClientState.WaitingLogin;
+    const isActive = client.link !== null || this.#pooler.admissions.consoles.has(client);
+    const sinceMs = client.waitStartMs > 0 ? client.waitStartMs : client.queryStartMs;
+    return {
+      id: client.id,
+      state: isWaiting ? 'waiting' : isActive ? 'active' : 'idle',
+      user: client.identity?.startup.user ?? null,
+      database: client.identity?.startup.database ?? null,
+      replication: 'none',
+      addr: remote.address,
+      port: client.unixPath === null ? remote.port : this.#pooler.settings.listenPort,
+      localAddr: client.unixPath === null ? local.address : 'unix',
+      localPort: client.unixPath === null ? local.port : this.#pooler.settings.listenPort,
+      connectTimeMs: this.#wall(client.connectedAtMs),
+      requestTimeMs: this.#wall(client.lastRequestMs),
+      waitUs: sinceMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - sinceMs) * 1000),
+      isCloseNeeded: false,
+      linkId: client.link?.server instanceof ServerConnection ? client.link.server.id : null,
+      remotePid: 0,
+      tls: '',
+      applicationName: this.#applicationName(client.parameters),
+      preparedStatements: 0,
+    };
+  }
+
+  #applicationName(values: readonly (string | null)[]): string {
+    return values[this.#pooler.tracked.indexOf(APPLICATION_NAME)] ?? '';
+  }
+
+  /** Turns clock ms into wall clock ms. */
+  #wall(clockMs: number): number {
+    return this.#pooler.wallMs() - (this.#pooler.nowMs() - clockMs);
+  }
+
+  servers(): ServerSnapshot[] {
+    return this.#pooler.registry.pools.flatMap((pool) =>
+      this.#pooler.serversOf(pool).map((server) => this.#server(pool, server)),
+    );
+  }
+
+  #server(pool: RelayPool, server: ServerConnection): ServerSnapshot {
+    const { remote, local } = server;
+    const isUnix = remote.address === 'unix';
+    const client = server.link.client;
+    const startMs = client?.queryStartMs ?? 0;
+    return {
+      id: server.id,
+      state: serverStateName(server.state),
+      user: pool.user.name,
+      database: pool.database.name,
+      replication: 'none',
+      addr: remote.address,
+      port: remote.port,
+      localAddr: isUnix ? 'unix' : local.address,
+      localPort: local.port,
+      connectTimeMs: this.#wall(server.connectedAtMs),
+      requestTimeMs: this.#wall(server.lastActivityMs),
+      waitUs: startMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - startMs) * 1000),
+      isCloseNeeded: server.isCloseNeeded,
+      linkId: this.#pooler.admissions.clientOf(client)?.id ?? null,
+      remotePid: server.processId,
+      tls: '',
+      applicationName: this.#applicationName(server.parameters),
+      preparedStatements: 0,
+    };
+  }
+
+  databases(): DatabaseSnapshot[] {
+    const { registry, settings } = this.#pooler;
+    const rows: DatabaseSnapshot[] = [];
+    for (const database of registry.databases.values()) {
+      const { config } = database;
+      const isIdleAuto =
+        database.isAuto && database.clientCount === 0 && database.serverCount === 0;
+      if (isIdleAuto) {
+        continue;
+      }
+      const { address, port } = serverAddress(config);
+      rows.push({
+        name: database.name,
+        host: address === 'unix' ? config.host : address,
+        port,
+        database: config.dbname ?? database.name,
+        forceUser: config.user,
+        poolSize: config.poolSize ?? settings.defaultPoolSize,
+        minPoolSize: config.minPoolSize ?? settings.minPoolSize,
+        reservePoolSize: config.reservePoolSize ?? settings.reservePoolSize,
+        serverLifetimeMs: positive(config.serverLifetimeMs, settings.serverLifetimeMs),
+        poolMode: config.poolMode,
+        loadBalanceHosts: null,
+        maxConnections: positive(config.maxDbConnections, settings.maxDbConnections),
+        currentConnections: database.serverCount,
+        maxClientConnections: positive(
+          config.maxDbClientConnections,
+          settings.maxDbClientConnections,
+        ),
+        currentClientConnections: database.clientCount,
+        isPaused: database.isPaused,
+        isDisabled: database.isDisabled,
+      });
+    }
+    rows.push({
+      name: CONSOLE_DATABASE,
+      host: null,
+      port: settings.listenPort,
+      database: CONSOLE_DATABASE,
+      forceUser: CONSOLE_USER,
+      poolSize: CONSOLE_POOL_SIZE,
+      minPoolSize: 0,
+      reservePoolSize: 0,
+      serverLifetimeMs: settings.serverLifetimeMs,
+      poolMode: 'statement',
+      loadBalanceHosts: null,
+      maxConnections: 0,
+      currentConnections: 0,
+      maxClientConnections: 0,
+      currentClientConnections: this.#pooler.admissions.consoles.size,
+      isPaused: false,
+      isDisabled: false,
+    });
+    return rows;
+  }
+
+  users(): UserSnapshot[] {
+    const { registry, settings } = this.#pooler;
+    const rows = [...registry.users.values()].map((user): UserSnapshot => ({
+      name: user.name,
+      poolSize: user.config?.poolSize ?? null,
+      reservePoolSize: user.config?.reservePoolSize ?? null,
+      poolMode: user.config?.poolMode ?? null,
+      maxUserConnections: positive(user.config?.maxUserConnections, settings.maxUserConnections),
+      currentConnections: user.serverCount,
+      maxUserClientConnections: positive(
+        user.config?.maxUserClientConnections,
+        settings.maxUserClientConnections,
+      ),
+      currentClientConnections: user.clientCount,
+    }));
+    if (!registry.users.has(CONSOLE_USER)) {
+      rows.push({
+        name: CONSOLE_USER,
+        poolSize: null,
+        reservePoolSize: null,
+        poolMode: null,
+        maxUserConnections: 0,
+        currentConnections: 0,
+        maxUserClientConnections: 0,
+        currentClientConnections: 0,
+      });
+    }
+    return rows;
+  }
+
+  lists(): ListsSnapshot {
+    const { registry, clients, logins } = this.#pooler;
+    let idle = 0;
+    let servers = 0;
+    for (const pool of registry.pools) {
+      idle += pool.idleServers.length + pool.usedServers.length;
+      servers += pool.serverCount;
+    }
+    return {
+      databases: registry.databases.size + 1,
+      users: registry.users.size + (registry.users.has(CONSOLE_USER) ? 0 : 1),
+      peers: 0,
+      pools: registry.pools.length + 1,
+      peerPools: 0,
+      freeClients: 0,
+      usedClients: clients.size - logins.length,
+      loginClients: logins.length,
+      freeServers: idle,
+      usedServers: servers - idle,
+      dnsNames: 0,
+      dnsZones: 0,
+      dnsQueries: 0,
+    };
+  }
+}
+
+function serverStateName(state: ServerState): ServerSnapshot['state'] {
+  return state === ServerState.Login || state === ServerState.Closed ? 'new' : state;
+}

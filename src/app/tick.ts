@@ -1,0 +1,116 @@
+import { LINGER_MS } from '../client/client-connection.ts';
+import { resolveClientSettings } from '../pool/effective-settings.ts';
+import { maintainPool } from '../pool/janitor.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool } from '../relay/ends.ts';
+import type { Pooler } from './pooler.ts';
+
+/** One maintenance pass over everything; all timeouts are found here, none has a timer. */
+export function runTick(pooler: Pooler): void {
+  const nowMs = pooler.nowMs();
+  watchLogins(pooler, nowMs);
+  for (const pool of [...pooler.registry.pools]) {
+    for (const server of pooler.serversOf(pool)) {
+      server.link.checkTimeouts(nowMs);
+    }
+    closeIdleClients(pooler, pool, nowMs);
+    if (pooler.settings.serverFastClose) {
+      closeRetiredPairs(pool);
+    }
+    maintainPool(
+      pool,
+      pooler,
+      (client) => queryWaitTimeoutMs(pooler, pool, client),
+      (target) => describeQueue(pooler, target),
+    );
+  }
+  pooler.registry.makeBusyPoolsGiveWay();
+  pooler.broker.onTick();
+  dropUnusedDatabases(pooler, nowMs);
+  for (const client of [...pooler.lingering]) {
+    if (nowMs - client.closedAtMs > LINGER_MS) {
+      client.destroy();
+    }
+  }
+  pooler.modes.checkWaiting();
+}
+
+function watchLogins(pooler: Pooler, nowMs: number): void {
+  const limitMs = pooler.settings.clientLoginTimeoutMs;
+  if (limitMs === 0) {
+    return;
+  }
+  // Oldest first, so the walk ends at the first that has time left.
+  for (let client = pooler.logins.head; client !== null; client = pooler.logins.head) {
+    if (nowMs - client.connectedAtMs <= limitMs) {
+      return;
+    }
+    client.disconnect(poolerError('loginTimeout'));
+  }
+}
+
+function queryWaitTimeoutMs(pooler: Pooler, pool: RelayPool, client: ClientEnd): number {
+  const user = pooler.admissions.clientOf(client)?.identity?.user ?? pool.user;
+  return resolveClientSettings(pooler.settings, pool.database, user).queryWaitTimeoutMs;
+}
+
+function closeIdleClients(pooler: Pooler, pool: RelayPool, nowMs: number): void {
+  const isOff = pooler.settings.clientIdleTimeoutMs === 0 && pooler.config.users.size === 0;
+  if (isOff) {
+    return;
+  }
+  for (const client of pool.activeClients.toArray()) {
+    const user = pooler.admissions.clientOf(client)?.identity?.user ?? pool.user;
+    const limitMs = resolveClientSettings(pooler.settings, pool.database, user).clientIdleTimeoutMs;
+    if (limitMs > 0 && client.link === null && nowMs - client.lastRequestMs > limitMs) {
+      client.disconnect(poolerError('clientIdleTimeout'));
+    }
+  }
+}
+
+/** `server_fast_close`: session clients between transactions leave with their retired server. */
+function closeRetiredPairs(pool: RelayPool): void {
+  if (pool.limits.poolMode !== 'session') {
+    return;
+  }
+  for (const server of pool.activeServers.toArray()) {
+    if (server.isCloseNeeded && server.link.isBetweenTransactions) {
+      server.link.client?.disconnect(poolerError('databaseChanged'));
+    }
+  }
+}
+
+/** What an operator wants to know when a client waited in vain. */
+function describeQueue(pooler: Pooler, pool: RelayPool): string {
+  const nowMs = pooler.nowMs();
+  let oldestMs = 0;
+  for (const server of pool.activeServers.toArray()) {
+    const startMs = server.link.client?.xactStartMs ?? 0;
+    if (startMs > 0) {
+      oldestMs = Math.max(oldestMs, nowMs - startMs);
+    }
+  }
+  const { poolSize, reservePoolSize } = pool.limits;
+  const reserve = reservePoolSize > 0 ? ` + ${String(reservePoolSize)} in reserve` : '';
+  const size = poolSize === 0 ? 'unlimited' : `${String(poolSize)}${reserve}`;
+  return [
+    `pool ${pool.database.name}/${pool.user.name}`,
+    `size ${size}`,
+    `${String(pool.activeServers.length)} server connections in use`,
+    `${String(pool.waitingClients.length)} clients waiting`,
+    `oldest transaction ${(oldestMs / 1000).toFixed(1)} s`,
+  ].join(', ');
+}
+
+function dropUnusedDatabases(pooler: Pooler, nowMs: number): void {
+  const limitMs = pooler.settings.autodbIdleTimeoutMs;
+  for (const database of [...pooler.registry.databases.values()]) {
+    if (!database.isAuto || database.clientCount > 0 || database.serverCount > 0) {
+      continue;
+    }
+    const isOver = limitMs > 0 && nowMs - database.lastUsedMs > limitMs;
+    if (isOver && !database.isPaused && !database.isDisabled) {
+      pooler.registry.dropDatabase(database);
+    }
+  }
+}

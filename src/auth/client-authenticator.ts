@@ -1,0 +1,372 @@
+import { assert, assertNever } from '../base/assert.ts';
+import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/codes.ts';
+import { SqlState } from '../protocol/sqlstate.ts';
+import { isEqualConstantTime, isSecretEqual } from './constant-time.ts';
+import type { LoginPlan, Md5Plan, PlainPlan, ScramPlan } from './login-plan.ts';
+import { isMd5ResponseValid, MD5_SALT_BYTES, md5Digest } from './md5.ts';
+import { readPasswordMessage, readSaslInitialResponse } from './password-message.ts';
+import type { CancelDerivation, Derivation, PasswordDeriver } from './password-derivation.ts';
+import {
+  keysFromSaltedPassword,
+  MAX_SCRAM_MESSAGE_BYTES,
+  SCRAM_MECHANISM,
+} from './scram-crypto.ts';
+import type { ScramKeys } from './scram-crypto.ts';
+import { ScramServer, SERVER_NONCE_BYTES } from './scram-server.ts';
+import type { ScramVerifier } from './secret.ts';
+
+/** An authentication request to send to the client. */
+export type AuthenticationRequest =
+  | { readonly type: 'cleartext' }
+  | { readonly type: 'md5'; readonly salt: Buffer }
+  | { readonly type: 'sasl'; readonly mechanisms: readonly string[] }
+  | { readonly type: 'sasl-continue'; readonly data: string };
+
+/** What the connection is to do next. */
+export type AuthStep =
+  | { readonly kind: 'send'; readonly authentication: AuthenticationRequest }
+  /** Nothing yet: another step comes through `onResume`. */
+  | { readonly kind: 'pending' }
+  | AuthSuccess
+  | AuthFailure;
+
+/** The client is who it says. */
+export interface AuthSuccess {
+  readonly kind: 'ok';
+  /** Data of AuthenticationSASLFinal to send before AuthenticationOk; `null` for none. */
+  readonly saslFinal: string | null;
+  /** Keys of the stored SCRAM verifier that the client has just proved; `null` for none. */
+  readonly scramKeys: ScramKeys | null;
+}
+
+/** The login has failed and the connection is to be closed. */
+export interface AuthFailure {
+  readonly kind: 'failed';
+  /** The true reason, for the log only: it tells unknown users from wrong passwords. */
+  readonly reason: string;
+  /** The text for the client. */
+  readonly message: string;
+  readonly sqlstate: SqlState;
+}
+
+/** What a {@link ClientAuthenticator} needs from outside. */
+export interface ClientAuthenticatorOptions {
+  readonly plan: LoginPlan;
+  readonly deriver: PasswordDeriver;
+  /** Cryptographically strong random bytes. */
+  readonly random: (bytes: number) => Buffer;
+  /** Takes the step that follows a `pending` one. Not called after `dispose`. */
+  readonly onResume: (step: AuthStep) => void;
+}
+
+/** A PasswordMessage is awaited, in clear text. */
+interface PlainPhase {
+  readonly phase: 'plain';
+  readonly plan: PlainPlan;
+}
+/** A PasswordMessage is awaited, the answer to `salt`. */
+interface Md5Phase {
+  readonly phase: 'md5';
+  readonly plan: Md5Plan;
+  readonly salt: Buffer;
+}
+/** A SASLInitialResponse is awaited. */
+interface SaslInitialPhase {
+  readonly phase: 'sasl-initial';
+  readonly plan: ScramPlan;
+}
+/** A SASLResponse with client-first-message is awaited: the initial response was without data. */
+interface SaslFirstPhase {
+  readonly phase: 'sasl-first';
+  readonly plan: ScramPlan;
+}
+/** A SASLResponse with client-final-message is awaited. */
+interface SaslFinalPhase {
+  readonly phase: 'sasl-final';
+  readonly plan: ScramPlan;
+  readonly verifier: ScramVerifier;
+  readonly exchange: ScramServer;
+}
+/** No message may come: a derivation is running. */
+interface PendingPhase {
+  readonly phase: 'pending';
+  readonly cancel: CancelDerivation;
+}
+interface QuietPhase {
+  readonly phase: 'created' | 'closed';
+}
+type Phase =
+  | PlainPhase
+  | Md5Phase
+  | SaslInitialPhase
+  | SaslFirstPhase
+  | SaslFinalPhase
+  | PendingPhase
+  | QuietPhase;
+
+const PASSWORD_FAILED = 'password authentication failed';
+const SASL_FAILED = 'SASL authentication failed';
+
+/**
+ * Checks the login of one client, as a state machine over its `p` messages; it knows no socket.
+ *
+ * Total: every message in every state has an answer, and none throws. A failure, or an `ok`, is the
+ * last step.
+ *
+ * @source PostgreSQL manual, "Message Flow: Start-up"
+ */
+export class ClientAuthenticator {
+  readonly #deriver: PasswordDeriver;
+  readonly #random: (bytes: number) => Buffer;
+  readonly #onResume: (step: AuthStep) => void;
+  readonly #plan: LoginPlan;
+  #state: Phase = { phase: 'created' };
+
+  constructor(options: ClientAuthenticatorOptions) {
+    this.#plan = options.plan;
+    this.#deriver = options.deriver;
+    this.#random = options.random;
+    this.#onResume = options.onResume;
+  }
+
+  /** Begins the exchange. To be called once. */
+  start(): AuthStep {
+    assert(this.#state.phase === 'created', 'an authenticator starts once');
+    const plan = this.#plan;
+    switch (plan.method) {
+      case 'trust':
+        return plan.isKnown
+          ? this.#succeed(null, null)
+          : this.#fail('no such user', '"trust" authentication failed');
+      case 'plain':
+        this.#state = { phase: 'plain', plan };
+        return { kind: 'send', authentication: { type: 'cleartext' } };
+      case 'md5': {
+        const salt = this.#random(MD5_SALT_BYTES);
+        this.#state = { phase: 'md5', plan, salt };
+        return { kind: 'send', authentication: { type: 'md5', salt } };
+      }
+      case 'scram':
+        this.#state = { phase: 'sasl-initial', plan };
+        return { kind: 'send', authentication: { type: 'sasl', mechanisms: [SCRAM_MECHANISM] } };
+      default:
+        return assertNever(plan);
+    }
+  }
+
+  /**
+   * Takes a `p` message: PasswordMessage, SASLInitialResponse or SASLResponse.
+   *
+   * @param body - Behind type byte and length. Borrowed.
+   */
+  onMessage(body: Buffer): AuthStep {
+    const state = this.#state;
+    if (body.length > MAX_AUTH_MESSAGE_BYTES) {
+      return this.#failMalformed('authentication message too long');
+    }
+    switch (state.phase) {
+      case 'plain':
+        return this.#onCleartext(state.plan, body);
+      case 'md5':
+        return this.#onMd5Response(state, body);
+      case 'sasl-initial':
+        return this.#onSaslInitialResponse(state.plan, body);
+      case 'sasl-first':
+        return this.#onClientFirst(state.plan, body);
+      case 'sasl-final':
+        return this.#onClientFinal(state, body);
+      case 'pending':
+      case 'created':
+      case 'closed':
+        return this.#failMalformed('authentication message out of order');
+      default:
+        return assertNever(state);
+    }
+  }
+
+  /** Gives up: the client is gone. No step follows. */
+  dispose(): void {
+    this.#close();
+  }
+
+  #onCleartext(plan: PlainPlan, body: Buffer): AuthStep {
+    const password = readPasswordMessage(body);
+    if (password === null) {
+      return this.#failMalformed('malformed PasswordMessage');
+    }
+    if (password.length === 0) {
+      return this.#failEmpty();
+    }
+    const { secret } = plan;
+    switch (secret.kind) {
+      case 'plain':
+        return this.#judge(plan, isSecretEqual(password, Buffer.from(secret.password, 'utf8')));
+      case 'md5': {
+        const digest = Buffer.from(md5Digest(password, plan.user), 'latin1');
+        const isRight = isEqualConstantTime(digest, Buffer.from(secret.digest, 'latin1'));
+        return this.#judge(plan, isRight);
+      }
+      case 'scram':
+        return this.#wait((settle) => {
+          const request = { password, salt: secret.salt, iterations: secret.iterations };
+          return this.#deriver.derive(request, (derivation) => {
+            settle(() => this.#onDerived(plan, secret, derivation));
+          });
+        });
+      default:
+        return assertNever(secret);
+    }
+  }
+
+  #onDerived(plan: PlainPlan, verifier: ScramVerifier, derivation: Derivation): AuthStep {
+    if (derivation.kind === 'refused') {
+      return this.#failOverloaded(derivation.reason);
+    }
+    const keys = keysFromSaltedPassword(derivation.saltedPassword);
+    const { clientKey, serverKey } = keys;
+    const { salt, iterations } = verifier;
+    const isRight = isEqualConstantTime(keys.storedKey, verifier.storedKey);
+    return this.#judge(plan, isRight, { clientKey, serverKey, salt, iterations });
+  }
+
+  #onMd5Response({ plan, salt }: Md5Phase, body: Buffer): AuthStep {
+    const response = readPasswordMessage(body);
+    if (response === null) {
+      return this.#failMalformed('malformed PasswordMessage');
+    }
+    if (response.length === 0) {
+      return this.#failEmpty();
+    }
+    return this.#judge(plan, isMd5ResponseValid(response, plan.digest, salt));
+  }
+
+  #onSaslInitialResponse(plan: ScramPlan, body: Buffer): AuthStep {
+    const response = readSaslInitialResponse(body);
+    if (response === null) {
+      return this.#failMalformed('malformed SASLInitialResponse', SASL_FAILED);
+    }
+    if (response.mechanism !== SCRAM_MECHANISM) {
+      return this.#failMalformed(
+        'client chose a SASL mechanism that was not offered',
+        'client selected an invalid SASL authentication mechanism',
+      );
+    }
+    if (response.data === null) {
+      // The client wants to be asked first; the empty challenge does that.
+      this.#state = { phase: 'sasl-first', plan };
+      return { kind: 'send', authentication: { type: 'sasl-continue', data: '' } };
+    }
+    return this.#onClientFirst(plan, response.data);
+  }
+
+  #onClientFirst(plan: ScramPlan, data: Buffer): AuthStep {
+    const { source } = plan;
+    const verifier = source.kind === 'stored' ? source.verifier : source.lazy.current;
+    if (verifier !== null) {
+      return this.#beginExchange(plan, verifier, data);
+    }
+    assert(source.kind === 'derived', 'only a derived verifier may be missing');
+    if (data.length > MAX_SCRAM_MESSAGE_BYTES) {
+      return this.#failMalformed('client-first-message too long', SASL_FAILED);
+    }
+    const kept = Buffer.from(data);
+    return this.#wait((settle) =>
+      source.lazy.resolve((outcome) => {
+        settle(() =>
+          outcome.kind === 'refused'
+            ? this.#failOverloaded(outcome.reason)
+            : this.#beginExchange(plan, outcome.verifier, kept),
+        );
+      }),
+    );
+  }
+
+  #beginExchange(plan: ScramPlan, verifier: ScramVerifier, data: Buffer): AuthStep {
+    const nonce = this.#random(SERVER_NONCE_BYTES).toString('base64');
+    const exchange = new ScramServer(verifier, nonce);
+    const first = exchange.onClientFirst(data);
+    if (first.kind === 'failed') {
+      return this.#failMalformed(first.reason, SASL_FAILED);
+    }
+    this.#state = { phase: 'sasl-final', plan, verifier, exchange };
+    return { kind: 'send', authentication: { type: 'sasl-continue', data: first.serverFirst } };
+  }
+
+  #onClientFinal({ plan, verifier, exchange }: SaslFinalPhase, body: Buffer): AuthStep {
+    const final = exchange.onClientFinal(body);
+    if (final.kind === 'failed') {
+      return final.isMalformed
+        ? this.#failMalformed(final.reason, SASL_FAILED)
+        : this.#fail(plan.refusal ?? final.reason, SASL_FAILED);
+    }
+    if (plan.refusal !== null) {
+      return this.#fail(plan.refusal, SASL_FAILED);
+    }
+    const { salt, iterations, serverKey } = verifier;
+    const { clientKey, serverFinal } = final;
+    // Keys of a derived verifier are of no use: its salt is our own, PostgreSQL has another.
+    const isStored = plan.source.kind === 'stored';
+    return this.#succeed(serverFinal, isStored ? { clientKey, serverKey, salt, iterations } : null);
+  }
+
+  /**
+   * Enters the pending phase around an asynchronous call.
+   *
+   * @param begin - Starts the call and returns how to cancel it; hands its continuation to `settle`.
+   */
+  #wait(begin: (settle: (next: () => AuthStep) => void) => CancelDerivation): AuthStep {
+    const cancel = begin((next) => {
+      // A late answer to a client that has failed or gone meanwhile finds another phase.
+      if (this.#state === pending) {
+        this.#onResume(next());
+      }
+    });
+    const pending: PendingPhase = { phase: 'pending', cancel };
+    this.#state = pending;
+    return { kind: 'pending' };
+  }
+
+  #judge(plan: PlainPlan | Md5Plan, isRight: boolean, keys: ScramKeys | null = null): AuthStep {
+    if (plan.refusal !== null) {
+      return this.#fail(plan.refusal, PASSWORD_FAILED);
+    }
+    return isRight ? this.#succeed(null, keys) : this.#fail('wrong password', PASSWORD_FAILED);
+  }
+
+  #succeed(saslFinal: string | null, scramKeys: ScramKeys | null): AuthSuccess {
+    this.#close();
+    return { kind: 'ok', saslFinal, scramKeys };
+  }
+
+  #failEmpty(): AuthFailure {
+    return this.#fail('empty password', 'empty password returned by client');
+  }
+
+  #failOverloaded(reason: string): AuthFailure {
+    return this.#fail(reason, 'bouncer resources exhaustion', SqlState.TooManyConnections);
+  }
+
+  #failMalformed(reason: string, message: string = this.#failedText()): AuthFailure {
+    return this.#fail(reason, message, SqlState.ProtocolViolation);
+  }
+
+  #failedText(): string {
+    return this.#plan.method === 'scram' ? SASL_FAILED : PASSWORD_FAILED;
+  }
+
+  #fail(
+    reason: string,
+    message: string,
+    sqlstate: SqlState = SqlState.InvalidPassword,
+  ): AuthFailure {
+    this.#close();
+    return { kind: 'failed', reason, message, sqlstate };
+  }
+
+  #close(): void {
+    if (this.#state.phase === 'pending') {
+      this.#state.cancel();
+    }
+    this.#state = { phase: 'closed' };
+  }
+}

@@ -1,0 +1,48 @@
+import type { LazyVerifier } from './lazy-verifier.ts';
+import type { Md5Secret, PlainSecret, ScramVerifier } from './secret.ts';
+
+/** The values of `auth_type`, and methods of HBA rules, that {@link LoginPlan} covers. */
+export type LoginMethod = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256';
+
+/** No password is asked. */
+export interface TrustPlan {
+  readonly method: 'trust';
+  /** An unknown user is refused. */
+  readonly isKnown: boolean;
+}
+
+interface PasswordPlan {
+  readonly user: string;
+  /**
+   * Set when the login fails whatever the client proves: the true reason, for the log. Until then
+   * the exchange runs as for any user, against a mock secret.
+   */
+  readonly refusal: string | null;
+}
+
+/** The client sends its password in clear text. */
+export interface PlainPlan extends PasswordPlan {
+  readonly method: 'plain';
+  readonly secret: PlainSecret | Md5Secret | ScramVerifier;
+}
+
+/** The client answers an md5 challenge. */
+export interface Md5Plan extends PasswordPlan {
+  readonly method: 'md5';
+  /** `md5` and 32 lower-case hexadecimal digits. */
+  readonly digest: string;
+}
+
+/** The client proves its password by SCRAM-SHA-256. */
+export interface ScramPlan extends PasswordPlan {
+  readonly method: 'scram';
+  readonly source: ScramVerifierSource;
+}
+
+/** Where the verifier comes from: storage, or derivation from a stored plain password. */
+export type ScramVerifierSource =
+  | { readonly kind: 'stored'; readonly verifier: ScramVerifier }
+  | { readonly kind: 'derived'; readonly lazy: LazyVerifier };
+
+/** How one login attempt is to be checked. */
+export type LoginPlan = TrustPlan | PlainPlan | Md5Plan | ScramPlan;

@@ -1,0 +1,16 @@
+/**
+ * Source of time for everything below `app/`: policy and connections never read the clock
+ * themselves, so tests can advance it by hand.
+ */
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary origin, with a fraction. Never goes back. */
+  nowMs(): number;
+  /** Wall clock, milliseconds since the Unix epoch. For display only, never for timeouts. */
+  wallMs(): number;
+}
+
+/** The real clock: `performance.now()` for intervals, `Date.now()` for display. Never throws. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+};

@@ -1,0 +1,131 @@
+#!/usr/bin/env node
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeSync } from 'node:fs';
+import { App } from './app/app.ts';
+import { readArguments, USAGE } from './app/arguments.ts';
+import { removePidfile, writePidfile } from './app/pidfile.ts';
+import { systemClock } from './base/clock.ts';
+import { ConfigError } from './config/config-error.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import { createLogger } from './log/logger.ts';
+
+const STDOUT = 1;
+const STDERR = 2;
+
+function readText(file: string): string {
+  return readFileSync(file, 'utf8');
+}
+
+function packageVersion(): string {
+  const text = readText(new URL('../package.json', import.meta.url).pathname);
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}
+
+function fail(problem: string): never {
+  writeSync(STDERR, `maitred: ${problem}\n`);
+  process.exit(1);
+}
+
+/** Loads the configuration; `-v` on the command line adds to `verbose` of the file. */
+function load(file: string, verbose: number): Config {
+  const config = loadConfig(file, readText);
+  const settings = { ...config.settings, verbose: Math.max(config.settings.verbose, verbose) };
+  return { ...config, settings };
+}
+
+async function run(file: string, verbose: number, quiet: boolean): Promise<void> {
+  let config: Config;
+  try {
+    config = load(file, verbose);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      fail(`cannot load config file\n${error.message}`);
+    }
+    throw error;
+  }
+  const logger = createLogger({
+    destination: {
+      write: (line) => {
+        if (!quiet) {
+          writeSync(STDERR, line);
+        }
+      },
+    },
+    clock: systemClock,
+    verbose: config.settings.verbose,
+    pid: process.pid,
+  });
+  const { pidfile } = config.settings;
+  const app = new App(config, {
+    clock: systemClock,
+    logger,
+    packageVersion: packageVersion(),
+    random: () => Math.random(),
+    randomBytes: (bytes) => randomBytes(bytes),
+    readText,
+    loadConfig: () => load(file, verbose),
+    every: (ms, action) => {
+      const timer = setInterval(action, ms);
+      return () => {
+        clearInterval(timer);
+      };
+    },
+    exit: (code) => {
+      if (pidfile !== '') {
+        removePidfile(pidfile);
+      }
+      process.exit(code);
+    },
+  });
+  const die = (error: unknown): void => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    logger.fatal('invariant_broken', { error: text });
+    app.stop(70);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+  process.on('SIGHUP', () => {
+    app.onReloadSignal();
+  });
+  process.on('SIGTERM', () => {
+    app.onShutdownSignal('SIGTERM');
+  });
+  process.on('SIGINT', () => {
+    app.onShutdownSignal('SIGINT');
+  });
+  process.on('SIGQUIT', () => {
+    app.onQuitSignal();
+  });
+  process.on('SIGUSR1', () => {
+    app.onPauseSignal();
+  });
+  process.on('SIGUSR2', () => {
+    app.onResumeSignal();
+  });
+  try {
+    await app.start();
+    if (pidfile !== '') {
+      writePidfile(pidfile, process.pid);
+    }
+  } catch (error) {
+    fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const args = readArguments(process.argv.slice(2));
+switch (args.kind) {
+  case 'help':
+    writeSync(STDOUT, USAGE);
+    break;
+  case 'version':
+    writeSync(STDOUT, `maitred ${packageVersion()}\nNode.js ${process.version}\n`);
+    break;
+  case 'wrong':
+    writeSync(STDERR, `maitred: ${args.problem}\nTry "maitred --help" for more information.\n`);
+    process.exitCode = 1;
+    break;
+  case 'run':
+    await run(args.file, args.verbose, args.quiet);
+}

@@ -1,0 +1,495 @@
+import type { Socket } from 'node:net';
+import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { LoginPlan } from '../auth/login-plan.ts';
+import type { LinkedList } from '../base/linked-list.ts';
+import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import { ClientState } from '../pool/states.ts';
+import { writeErrorResponse, writeNoticeResponse } from '../protocol/backend-writer.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { SqlState } from '../protocol/sqlstate.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
+import type { Link } from '../relay/link.ts';
+import type { ParameterValues } from '../relay/parameter-cache.ts';
+import { RequestFramer } from '../relay/request-framer.ts';
+import type { Admission, ClientHost } from './client-host.ts';
+import { ClientLogin, type StartupMessage } from './client-login.ts';
+import { ConsoleCarrier } from './console-carrier.ts';
+import { RequestIntake } from './request-intake.ts';
+import { readStartupParameters, type StartupParameters } from './startup-parameters.ts';
+import { welcomeMessages } from './welcome.ts';
+
+/** How long a closing connection may linger, so that the last error reaches the client, in ms. */
+export const LINGER_MS = 1000;
+
+/** Who a client is, set once at its startup message. */
+interface Identity extends Admission {
+  readonly startup: StartupParameters;
+  /** Protocol version spoken, as in a startup packet. */
+  readonly version: number;
+}
+
+/**
+ * One connection of an application: login, then requests that go to a link, to the wait queue or
+ * to the console.
+ */
+export class ClientConnection implements ClientEnd, StreamHandler {
+  // Membership in a list of the host or the pool
+  listPrev: ClientEnd | null = null;
+  listNext: ClientEnd | null = null;
+  list: LinkedList<ClientEnd> | null = null;
+  state: ClientState = ClientState.Login;
+
+  readonly id: number;
+  readonly framer = new RequestFramer();
+  readonly connectedAtMs: number;
+  /** Name of the unix socket it came by; null for TCP. */
+  readonly unixPath: string | null;
+  parameters: ParameterValues = [];
+  link: Link | null = null;
+  pool: RelayPool | null = null;
+  /** Who it is; null until its startup message has been accepted. */
+  identity: Identity | null = null;
+  queryStartMs = 0;
+  xactStartMs = 0;
+  queuedSinceMs = 0;
+  lastRequestMs: number;
+  waitStartMs = 0;
+  isWaitNotified = false;
+  isClosed = false;
+  /** When it was closed, in clock ms, while it lingers. */
+  closedAtMs = 0;
+  /** Process id of its cancel key; 0 until it has one. */
+  keyProcessId = 0;
+
+  readonly #host: ClientHost;
+  readonly #stream: SocketStream;
+  #login: ClientLogin | null;
+  #console: ConsoleCarrier | null = null;
+  #intake: RequestIntake | null = null;
+  /** Bytes that came behind the last message of the login. */
+  #early: Buffer | null = null;
+  #isPausedByLink = false;
+  #isPausedByIntake = false;
+  #isOutputFull = false;
+
+  constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
+    this.id = id;
+    this.#host = host;
+    this.unixPath = unixPath;
+    this.connectedAtMs = host.nowMs();
+    this.lastRequestMs = this.connectedAtMs;
+    this.#login = new ClientLogin(
+      {
+        send: (message) => {
+          this.#stream.write(message);
+        },
+        onStartup: (startup) => this.#onStartup(startup),
+        onCancelRequest: (processId, secret) => {
+          host.cancel(this, processId, secret);
+        },
+        onAuthenticated: (success, rest) => {
+          this.#onAuthenticated(success, rest);
+        },
+        onRefused: (error, reason) => {
+          this.#refuse(error, reason);
+        },
+      },
+      host,
+    );
+    host.logins.push(this);
+    this.#stream = SocketStream.adopt(accepted, this);
+  }
+
+  /** Address and port of the client; `unix` on a unix socket. */
+  get remote(): { readonly address: string; readonly port: number } {
+    return this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
+  }
+
+  /** Address and port it connected to. */
+  get local(): { readonly address: string; readonly port: number } {
+    return this.#stream.local;
+  }
+
+  get pendingBytes(): number {
+    return this.#stream.pendingBytes;
+  }
+
+  // ---- login ----
+
+  #onStartup(packet: StartupMessage): LoginPlan | { readonly error: PoolerError } {
+    const startup = readStartupParameters(packet.parameters, {
+      tracked: this.#host.tracked,
+      ignored: this.#host.settings.ignoreStartupParameters,
+      isLenient: (database) => this.#host.isConsole(database),
+    });
+    if ('error' in startup) {
+      return startup;
+    }
+    this.parameters = startup.values;
+    const admission = this.#host.admit(this, startup);
+    if ('error' in admission) {
+      return admission;
+    }
+    this.identity = { ...admission, startup, version: packet.version };
+    if (this.#host.settings.logConnections) {
+      this.#host.logger.info('client_login_attempted', { ...this.#logFields(), tls: 'no' });
+    }
+    return admission.plan;
+  }
+
+  #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.#early = rest;
+    this.#login = null;
+    this.#host.onAuthenticated(this, success);
+    const role = this.identity?.consoleRole ?? null;
+    const pool = role === null ? this.#host.enter(this) : null;
+    if (pool !== null && 'error' in pool) {
+      this.#refuse(pool.error, pool.error.message);
+      return;
+    }
+    this.#stream.write(welcomeMessages.authenticated(success.saslFinal));
+    if (role !== null) {
+      this.#openConsole(role);
+      return;
+    }
+    if (pool === null) {
+      return;
+    }
+    this.pool = pool;
+    if (pool.welcome === null) {
+      this.waitStartMs = 0;
+      pool.addWelcomeClient(this);
+    } else {
+      this.#enter(pool);
+    }
+  }
+
+  onWelcomeKnown(): void {
+    if (this.pool !== null) {
+      this.#enter(this.pool);
+    }
+  }
+
+  #enter(pool: RelayPool): void {
+    pool.addClient(this);
+    this.#intake = new RequestIntake(this, pool, this.#host.settings.maxPacketSizeBytes);
+    pool.stats.clientLoginCount++;
+    const key = this.#host.issueKey(this);
+    const reported = pool.welcome ?? new Map<string, string>();
+    this.#stream.write(
+      welcomeMessages.ready(
+        welcomeMessages.parameters(reported, this.#host.tracked, this.parameters),
+        key,
+        this.#host.settings.loginNotifyMessage,
+      ),
+    );
+    this.#takeEarly();
+  }
+
+  #openConsole(role: 'admin' | 'stats'): void {
+    this.list?.remove(this);
+    this.state = ClientState.Active;
+    const key = this.#host.issueKey(this);
+    const dialogue = this.#host.openConsole(this, role);
+    this.#console = new ConsoleCarrier(dialogue, this.#host.settings.maxPacketSizeBytes);
+    this.#stream.write(
+      welcomeMessages.ready(
+        this.#host.consoleParameters(this),
+        key,
+        this.#host.settings.loginNotifyMessage,
+      ),
+    );
+    this.#takeEarly();
+  }
+
+  #takeEarly(): void {
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) {
+      this.onStreamData(early, early.length);
+    }
+  }
+
+  #refuse(error: PoolerError, reason: string): void {
+    if (!this.isClosed) {
+      this.#host.logger.warn('client_login_failed', { ...this.#logFields(), reason });
+      this.disconnect(error);
+    }
+  }
+
+  // ---- bytes ----
+
+  onStreamData(chunk: Buffer, end: number): void {
+    if (this.isClosed) {
+      return;
+    }
+    const { link } = this;
+    const intake = this.#intake;
+    if (intake === null) {
+      this.#onLoginData(chunk.subarray(0, end));
+    } else if (link !== null && intake.isDone) {
+      link.onClientData(chunk, 0, end);
+    } else {
+      if (link === null) {
+        intake.take(chunk, end);
+      } else {
+        intake.hold(chunk, 0, end);
+      }
+      this.#pauseIfFull(intake);
+    }
+  }
+
+  #onLoginData(bytes: Buffer): void {
+    if (this.#login !== null) {
+      this.#login.onData(bytes);
+    } else if (this.#console !== null) {
+      this.#onConsoleData(bytes);
+    } else {
+      this.#keepEarly(bytes);
+    }
+  }
+
+  #pauseIfFull(intake: RequestIntake): void {
+    if (intake.isFull !== this.#isPausedByIntake) {
+      this.#isPausedByIntake = intake.isFull;
+      this.#updateReading();
+    }
+  }
+
+  /** A client that talks before its welcome may do so within reason. */
+  #keepEarly(bytes: Buffer): void {
+    this.#early = this.#early === null ? Buffer.from(bytes) : Buffer.concat([this.#early, bytes]);
+    if (this.#early.length > RequestIntake.MAX_HELD_BYTES) {
+      this.disconnect(poolerError('badPacketHeader', 'requests before the end of the login'));
+    }
+  }
+
+  #onConsoleData(bytes: Buffer): void {
+    const verdict = this.#console?.onData(bytes);
+    if (verdict === 'terminate') {
+      this.close('client close request');
+    } else if (verdict === 'close') {
+      this.close('console closed');
+    } else if (verdict === 'bad') {
+      this.disconnect(poolerError('badPacketHeader', 'console'));
+    }
+  }
+
+  /** Writes what the console has to say. */
+  writeConsole(messages: Buffer): void {
+    if (!this.isClosed) {
+      this.#stream.write(messages);
+    }
+  }
+
+  /** A cancel request with the key of this client. @returns false when there is nothing to cancel. */
+  cancelConsole(): boolean {
+    this.#console?.dialogue.onCancel();
+    return this.#console !== null;
+  }
+
+  onStreamDrain(): void {
+    this.#isOutputFull = false;
+    if (this.link === null) {
+      this.#updateReading();
+    } else {
+      this.link.onClientDrain();
+    }
+  }
+
+  onStreamEnd(): void {
+    if (this.isClosed) {
+      this.#stream.destroy();
+    } else {
+      this.close('client unexpected eof');
+    }
+  }
+
+  onStreamClosed(error: Error | null): void {
+    this.close(error === null ? 'client unexpected eof' : error.message);
+    this.#host.onGone(this);
+  }
+
+  onStreamFault(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#host.logger.error('invariant_broken', { ...this.#logFields(), error: text });
+    const server = this.link?.server ?? null;
+    this.disconnect(poolerError('internalError'));
+    server?.disconnect('internal error');
+  }
+
+  write(chunk: Buffer): boolean {
+    const mayGoOn = this.#stream.write(chunk);
+    if (!mayGoOn) {
+      this.#isOutputFull = true;
+    }
+    return mayGoOn;
+  }
+
+  pauseReading(): void {
+    this.#isPausedByLink = true;
+    this.#updateReading();
+  }
+
+  resumeReading(): void {
+    this.#isPausedByLink = false;
+    this.#updateReading();
+  }
+
+  /** A client that does not read its replies may not ask for more of them. */
+  #updateReading(): void {
+    const isUnlinkedAndFull = this.link === null && this.#isOutputFull;
+    if (this.#isPausedByLink || this.#isPausedByIntake || isUnlinkedAndFull) {
+      this.#stream.pause();
+    } else {
+      this.#stream.resume();
+    }
+  }
+
+  // ---- the link's and the pool's wishes ----
+
+  onServerAssigned(server: ServerEnd): void {
+    if (server.link.begin(this)) {
+      this.onLinkReady();
+    }
+  }
+
+  onLinkReady(): void {
+    const held = this.#intake?.takeHeld() ?? null;
+    if (held !== null) {
+      this.link?.onClientData(held, 0, held.length);
+    }
+    if (this.#intake !== null) {
+      this.#pauseIfFull(this.#intake);
+    }
+  }
+
+  onReleased(): void {
+    if (this.#isPausedByLink || this.#isOutputFull) {
+      this.#isPausedByLink = false;
+      this.#updateReading();
+    }
+  }
+
+  /** Ends the wait of a queued client as if its request had been cancelled. */
+  cancelWait(): boolean {
+    const intake = this.#intake;
+    if (this.state !== ClientState.Waiting || intake === null || this.pool === null) {
+      return false;
+    }
+    this.pool.withdraw(this);
+    intake.cancelFirst();
+    this.#pauseIfFull(intake);
+    return true;
+  }
+
+  notifyWait(): void {
+    this.#stream.write(
+      writeNoticeResponse({
+        severity: 'NOTICE',
+        sqlstate: SqlState.SuccessfulCompletion,
+        message: 'No server connection available in postgres backend, client being queued',
+      }),
+    );
+  }
+
+  onTerminate(): void {
+    this.close('client close request', true);
+  }
+
+  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void {
+    if (problem === 'type') {
+      this.disconnect(poolerError('unknownMessage'));
+    } else if (problem === 'size') {
+      this.disconnect(poolerError('packetTooLarge', String(header.readUInt32BE(1) + 1)));
+    } else {
+      this.disconnect(poolerError('badPacketHeader', header.toString('hex')));
+    }
+  }
+
+  // ---- ends ----
+
+  disconnect(error: PoolerError): void {
+    if (this.isClosed) {
+      return;
+    }
+    if (this.#host.settings.logPoolerErrors) {
+      this.#host.logger.warn('pooler_error_sent', {
+        ...this.#logFields(),
+        sqlstate: error.sqlstate,
+        error: error.message,
+        detail: error.detail,
+      });
+    }
+    // An error in the middle of a row would be read as part of it.
+    if (this.link?.isMidReply !== true) {
+      this.#stream.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
+    }
+    this.close(error.message);
+  }
+
+  disconnectSilently(reason: string): void {
+    this.close(reason);
+  }
+
+  /**
+   * Ends the connection; what it left behind on a server connection is cleared up.
+   *
+   * @param isGoodbye - the client said Terminate.
+   */
+  close(reason: string, isGoodbye = false): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
+    this.closedAtMs = this.#host.nowMs();
+    if (this.#host.settings.logDisconnections && this.#isWorthLogging) {
+      this.#host.logger.info('client_disconnected', {
+        ...this.#logFields(),
+        reason,
+        ageSeconds: Math.floor((this.closedAtMs - this.connectedAtMs) / 1000),
+      });
+    }
+    this.#login?.dispose();
+    this.#login = null;
+    this.#console?.dialogue.onClosed();
+    this.#console = null;
+    this.#intake = null;
+    this.#early = null;
+    if (this.pool === null || this.state === ClientState.Login) {
+      this.list?.remove(this);
+      this.state = ClientState.Closed;
+    } else {
+      this.pool.onClientClosed(this);
+    }
+    this.link?.onClientGone(isGoodbye);
+    this.#host.onClosed(this);
+    this.#stream.end();
+    // Read on, so that late bytes do not turn the end into a reset that drops the last message.
+    this.#stream.resume();
+  }
+
+  /** A bare connect and close, as health checks do, is not worth a line. */
+  get #isWorthLogging(): boolean {
+    return this.identity !== null || this.#login === null;
+  }
+
+  /** Closes the socket at once; the end of lingering. */
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  #logFields(): object {
+    const { address, port } = this.remote;
+    return {
+      client: this.id,
+      database: this.identity?.startup.database,
+      user: this.identity?.startup.user,
+      address,
+      port,
+    };
+  }
+}

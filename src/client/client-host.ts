@@ -1,0 +1,69 @@
+import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { LoginPlan } from '../auth/login-plan.ts';
+import type { LinkedList } from '../base/linked-list.ts';
+import type { Settings } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Database, User } from '../pool/database.ts';
+import type { PoolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool } from '../relay/ends.ts';
+import type { TrackedParameters } from '../relay/parameter-cache.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { LoginTools } from './client-login.ts';
+import type { StartupParameters } from './startup-parameters.ts';
+
+/** The console as seen by the connection that carries it. */
+export interface ConsoleDialogue {
+  /** A simple query. @returns false when the connection must be closed. */
+  onQuery(sql: string): boolean;
+  /** Any other message. @returns false when the connection must be closed. */
+  onMessage(code: number): boolean;
+  /** A cancel request for this console. */
+  onCancel(): void;
+  /** The connection is gone. */
+  onClosed(): void;
+}
+
+/** What was decided about a client when its startup message came. */
+export interface Admission {
+  readonly plan: LoginPlan;
+  readonly user: User;
+  /** Null for the console, and for a database that does not exist: that is told after the proof. */
+  readonly database: Database | null;
+  /** The role on the console; null for any other database. */
+  readonly consoleRole: 'admin' | 'stats' | null;
+}
+
+/** A cancel key handed to a client. */
+export interface IssuedKey {
+  readonly processId: number;
+  readonly secret: Buffer;
+}
+
+/** What client connections need from around them. */
+export interface ClientHost extends LoginTools {
+  readonly logger: Logger;
+  readonly settings: Settings;
+  readonly tracked: TrackedParameters;
+  /** Clients that have not authenticated yet. */
+  readonly logins: LinkedList<ClientEnd>;
+  nowMs(): number;
+  wallMs(): number;
+  isConsole(database: string): boolean;
+  /** Checks limits and finds out how the user must prove itself. Counts the client if admitted. */
+  admit(client: ClientConnection, startup: StartupParameters): Admission | { error: PoolerError };
+  /** The client has proved itself: keys it has shown may serve to log in to the server. */
+  onAuthenticated(client: ClientConnection, success: AuthSuccess): void;
+  /** Finds the pool for an authenticated client, or why it may not enter. */
+  enter(client: ClientConnection): RelayPool | { error: PoolerError };
+  /** Opens a console for an authenticated client. */
+  openConsole(client: ClientConnection, role: 'admin' | 'stats'): ConsoleDialogue;
+  /** The parameters that the console reports. */
+  consoleParameters(client: ClientConnection): readonly (readonly [string, string])[];
+  issueKey(client: ClientConnection): IssuedKey;
+  /** A cancel request has come; `requester` waits for it to be dealt with. */
+  cancel(requester: ClientConnection, processId: number, secret: Buffer): void;
+  /** The connection is over: counts and keys are given back. The socket may linger. Called once. */
+  onClosed(client: ClientConnection): void;
+  /** The socket is gone as well. Called once. */
+  onGone(client: ClientConnection): void;
+}

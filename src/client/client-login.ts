@@ -1,0 +1,272 @@
+import {
+  ClientAuthenticator,
+  type AuthenticationRequest,
+  type AuthStep,
+  type AuthSuccess,
+} from '../auth/client-authenticator.ts';
+import type { LoginPlan } from '../auth/login-plan.ts';
+import type { PasswordDeriver } from '../auth/password-derivation.ts';
+import { assertNever } from '../base/assert.ts';
+import {
+  writeAuthenticationCleartextPassword,
+  writeAuthenticationMd5Password,
+  writeAuthenticationSasl,
+  writeAuthenticationSaslContinue,
+  writeNegotiateProtocolVersion,
+} from '../protocol/backend-writer.ts';
+import { FrontendCode, HEADER_BYTES, MAX_AUTH_MESSAGE_BYTES } from '../protocol/codes.ts';
+import { MessageAssembler } from '../protocol/message-assembler.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import {
+  readStartupPacket,
+  startupPacketBytes,
+  type StartupPacket,
+} from '../protocol/startup-packet.ts';
+
+/** A StartupMessage, as against the other startup packets. */
+export type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
+
+/** What the login asks of its connection. */
+export interface LoginPort {
+  /** Writes an owned message to the client. */
+  send(message: Buffer): void;
+  /** Judges the startup message; the plan says how the user must prove itself. */
+  onStartup(startup: StartupMessage): LoginPlan | { readonly error: PoolerError };
+  /** The startup packet was a cancel request. */
+  onCancelRequest(processId: number, secret: Buffer): void;
+  /** The client is who it says. `rest` are bytes behind its last message, owned, or null. */
+  onAuthenticated(success: AuthSuccess, rest: Buffer | null): void;
+  /** The login has failed. `reason` is the true one, for the log only. */
+  onRefused(error: PoolerError, reason: string): void;
+}
+
+/** What authentication needs from outside. */
+export interface LoginTools {
+  readonly deriver: PasswordDeriver;
+  /** Cryptographically strong random bytes. */
+  randomBytes(bytes: number): Buffer;
+}
+
+const NO_ENCRYPTION = Buffer.from('N');
+
+/**
+ * The login of one client, from its first byte to the proof of its identity. Every message in every
+ * phase has a defined outcome; identity is set once and never changes.
+ */
+export class ClientLogin {
+  readonly #port: LoginPort;
+  readonly #tools: LoginTools;
+  /** Bytes of an incomplete startup packet. */
+  #startupBytes: Buffer | null = null;
+  #hasAskedForSsl = false;
+  #hasAskedForGss = false;
+  /** Set once the startup message is accepted. */
+  #authenticator: ClientAuthenticator | null = null;
+  readonly #assembler = new MessageAssembler(MAX_AUTH_MESSAGE_BYTES + HEADER_BYTES);
+  #isOver = false;
+
+  constructor(port: LoginPort, tools: LoginTools) {
+    this.#port = port;
+    this.#tools = tools;
+  }
+
+  /** Whether the client has sent anything but requests for encryption. */
+  get hasStarted(): boolean {
+    return this.#authenticator !== null;
+  }
+
+  /** Takes bytes of the client. @param chunk - borrowed. */
+  onData(chunk: Buffer): void {
+    if (this.#authenticator === null) {
+      this.#onStartupBytes(chunk);
+    } else {
+      this.#onMessages(chunk);
+    }
+  }
+
+  /** Stops what is under way; the connection is gone. */
+  dispose(): void {
+    this.#isOver = true;
+    this.#authenticator?.dispose();
+  }
+
+  #onStartupBytes(chunk: Buffer): void {
+    const held = this.#startupBytes;
+    const bytes = held === null ? chunk : Buffer.concat([held, chunk]);
+    this.#startupBytes = null;
+    const length = startupPacketBytes(bytes);
+    if (length === -1) {
+      this.#refuse(poolerError('badPacketHeader', bytes.toString('hex', 0, 8)));
+      return;
+    }
+    if (length === 0 || bytes.length < length) {
+      this.#startupBytes = Buffer.from(bytes);
+      return;
+    }
+    this.#onStartupPacket(readStartupPacket(bytes.subarray(0, length)), bytes.subarray(length));
+  }
+
+  #onStartupPacket(packet: StartupPacket, rest: Buffer): void {
+    switch (packet.kind) {
+      case 'ssl':
+        this.#onEncryptionRequest('SSL', this.#hasAskedForSsl, rest);
+        this.#hasAskedForSsl = true;
+        return;
+      case 'gssenc':
+        this.#onEncryptionRequest('GSSAPI encryption', this.#hasAskedForGss, rest);
+        this.#hasAskedForGss = true;
+        return;
+      case 'cancel':
+        this.#isOver = true;
+        this.#port.onCancelRequest(packet.processId, packet.secret);
+        return;
+      case 'startup':
+        this.#onStartupMessage(packet, rest);
+        return;
+      case 'bad':
+        this.#refuse(badPacketError(packet.problem, packet.found));
+        return;
+      default:
+        assertNever(packet);
+    }
+  }
+
+  #onEncryptionRequest(kind: string, isRepeated: boolean, rest: Buffer): void {
+    if (rest.length > 0) {
+      // Nothing sent before the answer may be taken for part of the encrypted stream.
+      this.#refuse(poolerError('unencryptedDataAfterRequest', kind));
+    } else if (isRepeated) {
+      this.#refuse(poolerError('badPacketHeader', `second ${kind} request`));
+    } else {
+      this.#port.send(NO_ENCRYPTION);
+    }
+  }
+
+  #onStartupMessage(startup: StartupMessage, rest: Buffer): void {
+    if (startup.needsNegotiation) {
+      this.#port.send(writeNegotiateProtocolVersion(startup.version, startup.unknownOptions));
+    }
+    const plan = this.#port.onStartup(startup);
+    if ('error' in plan) {
+      this.#refuse(plan.error);
+      return;
+    }
+    this.#authenticator = new ClientAuthenticator({
+      plan,
+      deriver: this.#tools.deriver,
+      random: (bytes) => this.#tools.randomBytes(bytes),
+      onResume: (step) => {
+        this.#onStep(step);
+      },
+    });
+    this.#onStep(this.#authenticator.start());
+    if (rest.length > 0) {
+      this.#onMessages(rest);
+    }
+  }
+
+  #onMessages(chunk: Buffer): void {
+    if (this.#isOver) {
+      return;
+    }
+    const problem = this.#assembler.feed(chunk, (code, body) => this.#onMessage(code, body));
+    if (problem !== null && !this.#isOver) {
+      const header = Buffer.alloc(HEADER_BYTES);
+      header.writeUInt8(problem.code, 0);
+      header.writeInt32BE(problem.length, 1);
+      const isStartup = problem.code === 0;
+      this.#refuse(
+        isStartup
+          ? poolerError('startupRepeated')
+          : poolerError('badPacketHeader', header.toString('hex')),
+      );
+    }
+  }
+
+  #onMessage(code: number, body: Buffer): boolean {
+    if (code !== FrontendCode.Password || this.#authenticator === null) {
+      if (code === FrontendCode.Terminate) {
+        this.#refuse(poolerError('badPacketHeader', '58'), 'client close request');
+      } else {
+        const isStartup = code === 0;
+        this.#refuse(
+          isStartup
+            ? poolerError('startupRepeated')
+            : poolerError('badPacketHeader', code.toString(16).padStart(2, '0')),
+        );
+      }
+      return false;
+    }
+    this.#onStep(this.#authenticator.onMessage(body));
+    return !this.#isOver;
+  }
+
+  #onStep(step: AuthStep): void {
+    if (this.#isOver) {
+      return;
+    }
+    switch (step.kind) {
+      case 'send':
+        this.#port.send(writeAuthentication(step.authentication));
+        return;
+      case 'pending':
+        return;
+      case 'ok':
+        this.#isOver = true;
+        // Deferred: the bytes behind the last message are still in the assembler's hands.
+        this.#onAuthenticated(step);
+        return;
+      case 'failed': {
+        const error = poolerError('authenticationFailed', step.message);
+        this.#refuse({ ...error, sqlstate: step.sqlstate }, step.reason);
+        return;
+      }
+      default:
+        assertNever(step);
+    }
+  }
+
+  #onAuthenticated(success: AuthSuccess): void {
+    queueMicrotask(() => {
+      this.#port.onAuthenticated(success, this.#assembler.takeRest());
+    });
+  }
+
+  #refuse(error: PoolerError, reason: string = error.message): void {
+    this.#isOver = true;
+    this.#port.onRefused(error, reason);
+  }
+}
+
+function badPacketError(
+  problem: 'header' | 'old_protocol' | 'version' | 'layout',
+  found: string,
+): PoolerError {
+  switch (problem) {
+    case 'header':
+      return poolerError('badPacketHeader', found);
+    case 'old_protocol':
+      return poolerError('oldProtocol');
+    case 'version':
+      return poolerError('unsupportedProtocol', found);
+    case 'layout':
+      return poolerError('badStartupLayout');
+    default:
+      return assertNever(problem);
+  }
+}
+
+function writeAuthentication(request: AuthenticationRequest): Buffer {
+  switch (request.type) {
+    case 'cleartext':
+      return writeAuthenticationCleartextPassword();
+    case 'md5':
+      return writeAuthenticationMd5Password(request.salt);
+    case 'sasl':
+      return writeAuthenticationSasl(request.mechanisms);
+    case 'sasl-continue':
+      return writeAuthenticationSaslContinue(request.data);
+    default:
+      return assertNever(request);
+  }
+}

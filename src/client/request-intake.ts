@@ -1,0 +1,180 @@
+import { writeErrorResponse, writeReadyForQuery } from '../protocol/backend-writer.ts';
+import { FrontendCode, HEADER_BYTES, TransactionStatus } from '../protocol/codes.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool } from '../relay/ends.ts';
+import { REQUEST_KINDS, RequestKind } from '../relay/request-framer.ts';
+
+/** What an intake asks of its client besides what a link may. */
+export interface IntakeClient extends ClientEnd {
+  readonly isClosed: boolean;
+}
+
+const READY_IDLE = writeReadyForQuery(TransactionStatus.Idle);
+
+/**
+ * The requests of a client that is not linked: finds out when a server connection is needed, holds
+ * a bounded amount of bytes while the client waits for one, and answers for requests that were
+ * cancelled in the queue. A small request looks for a server connection only once it is complete,
+ * so that a client that stalls within it occupies none.
+ */
+export class RequestIntake {
+  /** Most bytes held for a client; beyond that it is not read. */
+  static readonly MAX_HELD_BYTES = 65_536;
+
+  readonly #client: IntakeClient;
+  readonly #pool: RelayPool;
+  readonly #maxPacketBytes: number;
+  #held: Buffer | null = null;
+  /** A request of the extended protocol was cancelled: everything up to Sync is ignored. */
+  #isDiscardingToSync = false;
+
+  constructor(client: IntakeClient, pool: RelayPool, maxPacketBytes: number) {
+    this.#client = client;
+    this.#pool = pool;
+    this.#maxPacketBytes = maxPacketBytes;
+  }
+
+  /** Whether there is nothing left to remember. */
+  get isDone(): boolean {
+    return this.#held === null && !this.#isDiscardingToSync;
+  }
+
+  /** Whether the client must not be read for now. */
+  get isFull(): boolean {
+    return this.#held !== null && this.#held.length > RequestIntake.MAX_HELD_BYTES;
+  }
+
+  /** Hands over what is held, an owned buffer. */
+  takeHeld(): Buffer | null {
+    const held = this.#held;
+    this.#held = null;
+    return held;
+  }
+
+  /** Keeps a copy of bytes for later. */
+  hold(chunk: Buffer, start: number, end: number): void {
+    const bytes = chunk.subarray(start, end);
+    this.#held = this.#held === null ? Buffer.from(bytes) : Buffer.concat([this.#held, bytes]);
+  }
+
+  /** Takes bytes of a client that is not linked. @param chunk - borrowed. */
+  take(chunk: Buffer, end: number): void {
+    if (this.#held !== null) {
+      this.hold(chunk, 0, end);
+      if (this.#client.waitStartMs === 0) {
+        const held = this.#held;
+        this.#held = null;
+        this.#judge(held, held.length);
+      }
+      return;
+    }
+    this.#judge(chunk, end);
+  }
+
+  #judge(chunk: Buffer, end: number): void {
+    const { framer } = this.#client;
+    let offset = framer.skipBody(0, end);
+    while (offset < end) {
+      const kind = REQUEST_KINDS[chunk.readUInt8(offset)] ?? RequestKind.Illegal;
+      const isHeaderWhole = end - offset >= HEADER_BYTES;
+      if (kind === RequestKind.Illegal || isHeaderWhole) {
+        const next = this.#judgeMessage(chunk, offset, end, kind);
+        if (next === -1) {
+          return;
+        }
+        offset = next;
+      } else {
+        this.hold(chunk, offset, end);
+        return;
+      }
+    }
+  }
+
+  /** @returns the offset of the next message, or -1 when the rest has been dealt with. */
+  #judgeMessage(chunk: Buffer, offset: number, end: number, kind: number): number {
+    const client = this.#client;
+    if (kind === RequestKind.Illegal) {
+      client.onBadRequest('type', chunk.subarray(offset, Math.min(end, offset + HEADER_BYTES)));
+      return -1;
+    }
+    const length = chunk.readInt32BE(offset + 1);
+    if (length < 4 || length >= this.#maxPacketBytes) {
+      const header = chunk.subarray(offset, offset + HEADER_BYTES);
+      client.onBadRequest(length < 4 ? 'header' : 'size', header);
+      return -1;
+    }
+    if (kind === RequestKind.Terminate) {
+      client.onTerminate();
+      return -1;
+    }
+    const isSync = chunk[offset] === FrontendCode.Sync;
+    if (this.#isDiscardingToSync && isSync) {
+      this.#isDiscardingToSync = false;
+      client.write(READY_IDLE);
+      return this.#skip(offset, length, end);
+    }
+    if (this.#isDiscardingToSync || kind === RequestKind.Copy) {
+      // COPY data behind an error that ended the COPY: PostgreSQL ignores it as well.
+      return this.#skip(offset, length, end);
+    }
+    const isComplete = length + 1 <= end - offset;
+    if (!isComplete && length < RequestIntake.MAX_HELD_BYTES) {
+      this.hold(chunk, offset, end);
+      return -1;
+    }
+    this.#link(chunk, offset, end);
+    return -1;
+  }
+
+  #skip(offset: number, length: number, end: number): number {
+    const { framer } = this.#client;
+    framer.bodyRemaining = length - 4;
+    return framer.skipBody(offset + HEADER_BYTES, end);
+  }
+
+  #link(chunk: Buffer, start: number, end: number): void {
+    const client = this.#client;
+    const server = this.#pool.acquire(client);
+    if (server === null) {
+      if (!client.isClosed) {
+        this.#onQueued(chunk, start, end);
+      }
+      return;
+    }
+    if (server.link.begin(client)) {
+      server.link.onClientData(chunk, start, end);
+    } else {
+      this.hold(chunk, start, end);
+    }
+  }
+
+  #onQueued(chunk: Buffer, start: number, end: number): void {
+    this.hold(chunk, start, end);
+    this.#client.queuedSinceMs = this.#client.waitStartMs;
+  }
+
+  /**
+   * Answers the first request held as cancelled and goes on with the others. The client has been
+   * taken out of the queue.
+   */
+  cancelFirst(): void {
+    const held = this.#held;
+    if (held === null) {
+      return;
+    }
+    this.#held = null;
+    const client = this.#client;
+    client.queuedSinceMs = 0;
+    client.write(writeErrorResponse(poolerError('canceledInQueue')));
+    const code = held[0];
+    const isSimple = code === FrontendCode.Query || code === FrontendCode.FunctionCall;
+    if (isSimple) {
+      client.write(READY_IDLE);
+      const next = this.#skip(0, held.readInt32BE(1), held.length);
+      this.#judge(held.subarray(next), held.length - next);
+    } else {
+      this.#isDiscardingToSync = true;
+      this.#judge(held, held.length);
+    }
+  }
+}

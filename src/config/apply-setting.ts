@@ -1,0 +1,48 @@
+import { keyForMessage, quoteForMessage } from './config-error.ts';
+import type { Config } from './config.ts';
+import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { nearestName } from './nearest-name.ts';
+import { propertyName } from './setting.ts';
+import { findSetting } from './read-section.ts';
+import { describeAllowed, parseValue } from './value-text.ts';
+
+/** What SET gives: the new configuration, or why there is none, as a sentence. */
+export type SetOutcome = { readonly config: Config } | { readonly problem: string };
+
+function describeUnknown(key: string): string {
+  const nearest = nearestName(key, Object.keys(GLOBAL_SETTINGS));
+  const hint = nearest === null ? '' : ` (did you mean ${nearest}?)`;
+  return `unknown parameter: ${keyForMessage(key)}${hint}`;
+}
+
+/**
+ * Changes one global setting for the console's SET.
+ *
+ * @param config - The configuration in use; it is not changed.
+ * @param key - PgBouncer's name, case-sensitive.
+ * @param valueText - The value as SHOW CONFIG spells it, or as in the file.
+ * @returns A copy with the new value, or what is wrong: unknown name, bad value, a value that is
+ * not supported yet, or a setting that only a restart can change.
+ */
+export function applySetting(config: Config, key: string, valueText: string): SetOutcome {
+  const found = findSetting(GLOBAL_SETTINGS, key);
+  if (found === null) {
+    return { problem: describeUnknown(key) };
+  }
+  const { name, setting } = found;
+  if (!setting.reloadable) {
+    return { problem: `${name} cannot be changed at run time; set it in the file and restart` };
+  }
+  const parsed = parseValue(valueText, setting);
+  if ('wrong' in parsed) {
+    const shown = setting.secret ? '***' : valueText;
+    const allowed = describeAllowed(setting);
+    const problem = `invalid value ${quoteForMessage(shown)} for parameter ${name}: ${parsed.wrong}; allowed: ${allowed}`;
+    return { problem };
+  }
+  if (setting.support === 'not-yet') {
+    return { config };
+  }
+  const settings = { ...config.settings, [propertyName(name, setting)]: parsed.value };
+  return { config: { ...config, settings } };
+}

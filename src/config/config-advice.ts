@@ -1,0 +1,48 @@
+import type { Config } from './config.ts';
+
+type Parts = Omit<Config, 'warnings'>;
+
+function adviseOnAccess({ settings, databases }: Parts): string[] {
+  const advice: string[] = [];
+  if (databases.size === 0) {
+    advice.push('no database is configured: clients can reach the console only');
+  }
+  if (settings.listenAddr.length === 0 && settings.unixSocketDir === '') {
+    advice.push('listen_addr and unix_socket_dir are both empty: nothing to listen on');
+  }
+  if (settings.authType !== 'any' && (settings.authFile ?? '') === '') {
+    advice.push(`auth_type ${settings.authType} without auth_file: no user is known`);
+  }
+  if (settings.authType === 'any') {
+    for (const database of databases.values()) {
+      if (database.user === null) {
+        advice.push(`database "${database.name}": auth_type any needs a user to log in with`);
+      }
+    }
+  }
+  return advice;
+}
+
+function adviseOnPools({ settings, databases }: Parts): string[] {
+  const advice: string[] = [];
+  for (const database of databases.values()) {
+    const most = database.poolSize ?? settings.defaultPoolSize;
+    const least = database.minPoolSize ?? settings.minPoolSize;
+    if (most > 0 && least > most) {
+      const numbers = `min_pool_size ${String(least)} is above the pool size ${String(most)}`;
+      advice.push(`database "${database.name}": ${numbers}, which wins`);
+    }
+  }
+  return advice;
+}
+
+/**
+ * Finds combinations that are allowed but can hardly be meant.
+ *
+ * @param parts - A configuration without problems.
+ * @returns One sentence for the log each, naming the file.
+ */
+export function adviseOn(parts: Parts): readonly string[] {
+  const advice = [...adviseOnAccess(parts), ...adviseOnPools(parts)];
+  return advice.map((sentence) => `${parts.file}: ${sentence}`);
+}

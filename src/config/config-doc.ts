@@ -1,0 +1,120 @@
+import { DATABASE_KEYS } from './database-keys.ts';
+import { GLOBAL_SETTINGS } from './global-settings.ts';
+import type { Setting, SettingGroup, SettingTable } from './setting.ts';
+import { USER_KEYS } from './user-keys.ts';
+import { describeAllowed, showValue } from './value-text.ts';
+
+const GROUP_TITLES: Readonly<Record<SettingGroup, string>> = {
+  essential: 'Essentials',
+  frequent: 'Frequently used',
+  infrequent: 'Infrequently used',
+};
+
+const INTRODUCTION = `# Settings
+
+<!-- Generated from the settings table by \`npm run docs:generate\`; change the table instead. -->
+
+maitred reads one YAML file with up to three sections. Names are PgBouncer's.
+
+\`\`\`yaml
+maitred:
+  listen_addr: 127.0.0.1
+  pool_mode: transaction
+databases:
+  app: { host: 127.0.0.1, pool_size: 10 }
+  '*': { host: 127.0.0.1 }
+users:
+  alice: { pool_mode: session }
+\`\`\`
+
+- \`maitred\` (or \`pgbouncer\`) holds the global settings, \`databases\` what clients may connect to, \`users\` what is different for a user.
+- A time is a number of seconds or has a unit: \`500ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. A size is a number of bytes or has a unit: \`64kB\`, \`256MB\`, \`1GB\`.
+- A switch is \`on\` or \`off\`, \`true\` or \`false\`, \`yes\` or \`no\`, \`1\` or \`0\`. A list is a YAML list, or words separated by commas or spaces.
+- The database \`*\` (in quotes) is the template for names that have no entry of their own. The names \`pgbouncer\` and \`maitred\` are reserved for the console.
+- A setting that is **not supported yet** may be given with its default only; any other value is refused.`;
+
+/** Escapes what would end a cell of a Markdown table. */
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+function describeDefault(setting: Setting): string {
+  const shown = showValue(setting.default, setting);
+  if (shown === null) {
+    return setting.inherit === 'never' ? 'not set' : 'inherited';
+  }
+  if (shown === '') {
+    return 'empty';
+  }
+  if (setting.octal) {
+    return `\`0${Number(shown).toString(8)}\``;
+  }
+  return setting.type === 'time' ? `\`${shown}\` s` : `\`${shown}\``;
+}
+
+function describeSupport(setting: Setting): string {
+  switch (setting.support) {
+    case 'supported':
+      return setting.notYetValues.length === 0
+        ? ''
+        : ` Not supported yet: ${setting.notYetValues.join(', ')}.`;
+    case 'not-yet':
+      return ' **Not supported yet.**';
+    case 'ignored':
+      return ` Has no effect: ${setting.ignoredBecause}.`;
+  }
+}
+
+function renderRow(name: string, setting: Setting, scopes: string): string {
+  const also = scopes === '' ? '' : ` Also per ${scopes}.`;
+  const alias = setting.aliases.map((other) => ` Alias: \`${other}\`.`).join('');
+  const restart = setting.reloadable ? 'reload' : 'restart';
+  const text = `${cell(setting.doc)}${also}${alias}${describeSupport(setting)}`;
+  return `| \`${name}\` | ${describeDefault(setting)} | ${cell(describeAllowed(setting))} | ${restart} | ${text} |`;
+}
+
+function otherScopes(name: string): string {
+  const scopes = [
+    Object.hasOwn(DATABASE_KEYS, name) ? 'database' : '',
+    Object.hasOwn(USER_KEYS, name) ? 'user' : '',
+  ];
+  return scopes.filter((scope) => scope !== '').join(' and ');
+}
+
+function renderTable(
+  table: SettingTable,
+  level: string,
+  scopesOf: (name: string) => string,
+): string {
+  const chapters: string[] = [];
+  for (const [group, title] of Object.entries(GROUP_TITLES)) {
+    const rows = Object.entries(table)
+      .filter(([, setting]) => setting.group === group)
+      .map(([name, setting]) => renderRow(name, setting, scopesOf(name)));
+    if (rows.length > 0) {
+      const head =
+        '| name | default | allowed | takes effect on | meaning |\n|---|---|---|---|---|';
+      chapters.push(`${level} ${title}\n\n${head}\n${rows.join('\n')}`);
+    }
+  }
+  return chapters.join('\n\n');
+}
+
+/**
+ * Writes docs/CONFIG.md from the settings table.
+ *
+ * @returns The whole file, ending with a newline.
+ */
+export function renderConfigDoc(): string {
+  const none = (): string => '';
+  const parts = [
+    INTRODUCTION,
+    '## Global settings',
+    renderTable(GLOBAL_SETTINGS, '###', otherScopes),
+    '## Keys of a database',
+    renderTable(DATABASE_KEYS, '###', none),
+    '## Keys of a user',
+    renderTable(USER_KEYS, '###', none),
+  ];
+  return `${parts.join('\n\n')}\n`;
+}

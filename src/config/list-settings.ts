@@ -1,0 +1,42 @@
+import type { Config } from './config.ts';
+import { SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
+import { propertyName } from './setting.ts';
+import type { Setting, SettingValue } from './setting.ts';
+import { showValue } from './value-text.ts';
+
+/** One row of SHOW CONFIG. */
+export interface ListedSetting {
+  readonly key: string;
+  /** PgBouncer's spelling; `null` is NULL. */
+  readonly value: string | null;
+  readonly default: string | null;
+  readonly changeable: boolean;
+}
+
+function currentValue(config: Config, name: string, setting: Setting): SettingValue {
+  if (name === 'conffile') {
+    return config.file;
+  }
+  const values: Readonly<Record<string, SettingValue>> = config.settings;
+  // A setting that is not supported yet has no property: it is always at its default.
+  return (
+    values[propertyName(name, setting)] ?? (setting.support === 'not-yet' ? setting.default : null)
+  );
+}
+
+/**
+ * Lists all global settings for SHOW CONFIG.
+ *
+ * @param config - The configuration in use.
+ * @returns PgBouncer's names, order and spelling of the values: times in seconds, switches as 0
+ * and 1, unix_socket_mode in decimal.
+ * @source PgBouncer, SHOW CONFIG.
+ */
+export function listSettings(config: Config): readonly ListedSetting[] {
+  return SETTINGS_IN_SHOW_ORDER.map(([key, setting]) => ({
+    key,
+    value: showValue(currentValue(config, key, setting), setting),
+    default: setting.hasDefault ? showValue(setting.default, setting) : null,
+    changeable: setting.reloadable,
+  }));
+}

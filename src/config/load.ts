@@ -1,0 +1,192 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Parser } from 'yaml';
+import type { Alias, Document, ParsedNode, Scalar } from 'yaml';
+import { buildConfig } from './build-config.ts';
+import { ConfigError, ProblemList, WHOLE_FILE } from './config-error.ts';
+import type { Place } from './config-error.ts';
+import type { Config } from './config.ts';
+import type { RawEntry, RawNode } from './raw-node.ts';
+import { explainSyntaxError } from './yaml-errors.ts';
+
+/**
+ * Deepest nesting that is read. The settings need four levels; the parser is recursive, and a file
+ * nested thousands deep would exhaust the stack of a running pooler on reload.
+ */
+const DEEPEST_NESTING = 32;
+
+/** Largest file that is read, in characters: far above any real one. */
+const LARGEST_FILE = 16 * 1024 * 1024;
+
+interface Nested {
+  readonly token: unknown;
+  readonly depth: number;
+}
+
+/** Tells whether a concrete syntax tree is nested too deeply, without recursion. */
+function isTooDeep(text: string): boolean {
+  const pending: Nested[] = [...new Parser().parse(text)].map((token) => ({ token, depth: 0 }));
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { token, depth } = next;
+    if (depth > DEEPEST_NESTING) {
+      return true;
+    }
+    if (typeof token === 'object' && token !== null) {
+      const { key, value, items } = token as { key?: unknown; value?: unknown; items?: unknown };
+      pending.push({ token: key, depth }, { token: value, depth });
+      for (const item of Array.isArray(items) ? (items as unknown[]) : []) {
+        pending.push({ token: item, depth: depth + 1 });
+      }
+    }
+  }
+  return false;
+}
+
+/** Turns the nodes of one YAML document into raw nodes, gathering what cannot be used. */
+class NodeReader {
+  readonly #document: Document.Parsed;
+  readonly #lines: LineCounter;
+  readonly #problems: ProblemList;
+  /**
+   * Targets of aliases read so far, `null` while one is being read: a target is read once however
+   * often it is named, and an alias inside its own target is found.
+   */
+  readonly #targets = new Map<unknown, RawNode | null>();
+
+  constructor(document: Document.Parsed, lines: LineCounter, problems: ProblemList) {
+    this.#document = document;
+    this.#lines = lines;
+    this.#problems = problems;
+  }
+
+  place(offset: number): Place {
+    const { line, col } = this.#lines.linePos(offset);
+    return { line, column: col };
+  }
+
+  /**
+   * Reads a node.
+   *
+   * @param node - The node, or `null` for nothing.
+   * @param fallback - The place to name when the node has none.
+   * @param level - Nesting so far: an alias can point to what surrounds it.
+   */
+  read(node: ParsedNode | null, fallback: Place, level: number): RawNode {
+    if (node === null || level > DEEPEST_NESTING) {
+      return { kind: 'empty', place: fallback };
+    }
+    const place = this.place(node.range[0]);
+    if (isAlias(node)) {
+      return this.#readAlias(node, place, level);
+    }
+    if (isMap(node)) {
+      const entries = node.items.map((pair) => this.#readPair(pair, place, level));
+      return { kind: 'map', place, entries: entries.filter((entry) => entry !== null) };
+    }
+    if (isSeq(node)) {
+      const items = node.items.map((item) => this.read(item, place, level + 1));
+      return { kind: 'list', place, items };
+    }
+    return this.#readScalar(node, place);
+  }
+
+  #readAlias(alias: Alias, place: Place, level: number): RawNode {
+    const target = alias.resolve(this.#document);
+    const known = this.#targets.get(target);
+    if (target === undefined || known === null) {
+      const sentence =
+        'an alias (*name) names nothing written before it; write the value in quotes if no alias is meant';
+      this.#problems.add(place, '', sentence);
+      return { kind: 'empty', place };
+    }
+    if (known !== undefined) {
+      return { ...known, place };
+    }
+    this.#targets.set(target, null);
+    const read = this.read(target as ParsedNode, place, level + 1);
+    this.#targets.set(target, read);
+    return { ...read, place };
+  }
+
+  #readScalar(node: Scalar, place: Place): RawNode {
+    const isPlain = node.type === 'PLAIN';
+    const text = typeof node.value === 'string' ? node.value : '';
+    return isPlain && /^(?:|~|null|Null|NULL)$/.test(text)
+      ? { kind: 'empty', place }
+      : { kind: 'text', place, text };
+  }
+
+  #readPair(
+    pair: { key: ParsedNode | null; value: ParsedNode | null },
+    mapPlace: Place,
+    level: number,
+  ): RawEntry | null {
+    const { key } = pair;
+    const keyPlace = key === null ? mapPlace : this.place(key.range[0]);
+    if (!isScalar(key) || typeof key.value !== 'string') {
+      this.#problems.add(keyPlace, '', 'a key must be a single word or a quoted text');
+      return null;
+    }
+    return { key: key.value, keyPlace, value: this.read(pair.value, keyPlace, level + 1) };
+  }
+}
+
+/** Reads YAML text into raw nodes, or ends the reading: a broken file is not looked into further. */
+function readYaml(text: string, problems: ProblemList): RawNode {
+  if (text.length > LARGEST_FILE || isTooDeep(text)) {
+    problems.add(WHOLE_FILE, '', 'the file is too large or nested too deeply');
+    return problems.fail();
+  }
+  const lines = new LineCounter();
+  // With the failsafe schema every value stays the text that was written: the settings table, not
+  // YAML, decides that 0777 is octal here and a password there. Repeated keys are reported later.
+  const document = parseDocument(text, {
+    schema: 'failsafe',
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: false,
+  });
+  const reader = new NodeReader(document, lines, problems);
+  const faults = [...document.errors, ...document.warnings];
+  for (const { code, pos } of faults) {
+    problems.add(reader.place(pos[0]), '', explainSyntaxError(code));
+  }
+  problems.throwIfAny();
+  return reader.read(document.contents, { line: 1, column: 1 }, 0);
+}
+
+/**
+ * Reads a configuration from YAML text.
+ *
+ * @param file - The name to use in messages; nothing is opened.
+ * @param text - The content of the file.
+ * @returns The whole configuration, checked and typed.
+ * @throws {@link ConfigError} with every problem found.
+ */
+export function parseConfigText(file: string, text: string): Config {
+  const problems = new ProblemList(file);
+  if (file.endsWith('.ini')) {
+    problems.add(WHOLE_FILE, '', 'ini files are not supported yet; write the settings as YAML');
+    problems.fail();
+  }
+  return buildConfig(readYaml(text, problems), problems);
+}
+
+/**
+ * Reads a configuration file.
+ *
+ * @param file - The path as the operator gave it.
+ * @param readText - Reads a file whole as UTF-8; may throw.
+ * @returns The whole configuration, checked and typed.
+ * @throws {@link ConfigError} with every problem found; a file that cannot be read is one problem.
+ */
+export function loadConfig(file: string, readText: (file: string) => string): Config {
+  let text: string;
+  try {
+    text = readText(file);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `could not load file "${file}": ${reason}`;
+    const problem = { file, ...WHOLE_FILE, key: '', value: null, message, allowed: '' };
+    throw new ConfigError([problem], cause);
+  }
+  return parseConfigText(file, text);
+}

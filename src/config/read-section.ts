@@ -1,0 +1,161 @@
+import { keyForMessage } from './config-error.ts';
+import type { Place, ProblemList } from './config-error.ts';
+import { DATABASE_KEYS } from './database-keys.ts';
+import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { nearestName } from './nearest-name.ts';
+import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
+import type { Setting, SettingTable, SettingValue } from './setting.ts';
+import { USER_KEYS } from './user-keys.ts';
+import { describeAllowed, parseListValue, parseValue } from './value-text.ts';
+import type { ParsedValue } from './value-text.ts';
+
+/** What a secret looks like in a message. */
+const MASK = '***';
+
+/** A section whose keys are those of one table. */
+export interface Section {
+  readonly name: 'maitred' | 'databases' | 'users';
+  /** Stands before its keys in messages, such as `databases.app`; empty for the global settings. */
+  readonly prefix: string;
+  readonly table: SettingTable;
+}
+
+const TABLES: Readonly<Record<Section['name'], SettingTable>> = {
+  maitred: GLOBAL_SETTINGS,
+  databases: DATABASE_KEYS,
+  users: USER_KEYS,
+};
+
+/**
+ * Finds the row of a name in a table, by its name or an alias.
+ *
+ * @param table - The settings of one scope.
+ * @param key - As written; case matters, as in PgBouncer.
+ * @returns The canonical name and the row, or `null` for an unknown name.
+ */
+export function findSetting(
+  table: SettingTable,
+  key: string,
+): { readonly name: string; readonly setting: Setting } | null {
+  for (const [name, setting] of Object.entries(table)) {
+    if (name === key || setting.aliases.includes(key)) {
+      return { name, setting };
+    }
+  }
+  return null;
+}
+
+/**
+ * Reports a key that was there before.
+ *
+ * @param canonical - What makes two keys the same.
+ * @param entry - The entry being read.
+ * @param places - The keys so far; the new one is added.
+ * @param problems - Where the problem goes.
+ * @returns Whether it was a repetition, which is not to be read.
+ */
+export function reportRepeated(
+  canonical: string,
+  entry: RawEntry,
+  places: Map<string, Place>,
+  problems: ProblemList,
+): boolean {
+  const first = places.get(canonical);
+  if (first === undefined) {
+    places.set(canonical, entry.keyPlace);
+    return false;
+  }
+  const line = String(first.line);
+  problems.add(
+    entry.keyPlace,
+    canonical,
+    `${keyForMessage(canonical)} is given twice, first on line ${line}`,
+  );
+  return true;
+}
+
+function inSection({ prefix }: Section, key: string): string {
+  return prefix === '' ? key : `${prefix}.${key}`;
+}
+
+/** Says what an unknown key was probably meant to be. */
+function suggest(section: Section, key: string): string {
+  for (const [name, table] of Object.entries(TABLES)) {
+    if (name !== section.name && findSetting(table, key) !== null) {
+      return ` (it belongs under ${name})`;
+    }
+  }
+  const names = Object.entries(section.table).flatMap(([name, row]) => [name, ...row.aliases]);
+  const nearest = nearestName(key, names);
+  return nearest === null ? '' : ` (did you mean ${nearest}?)`;
+}
+
+function parseNode(node: RawNode, setting: Setting): ParsedValue {
+  switch (node.kind) {
+    case 'text':
+      return parseValue(node.text, setting);
+    case 'empty':
+      return { wrong: "no value; write '' for an empty text, or leave the key out" };
+    case 'map':
+      return { wrong: 'keys where one value is expected' };
+    case 'list': {
+      const words = node.items.flatMap((item) => (item.kind === 'text' ? [item.text] : []));
+      return words.length === node.items.length
+        ? parseListValue(words, setting)
+        : { wrong: 'an item is not a single word' };
+    }
+  }
+}
+
+/** What of a value may be repeated in a message. */
+function shownValue(node: RawNode, setting: Setting): string {
+  if (node.kind === 'empty') {
+    return '';
+  }
+  if (setting.secret || node.kind !== 'text') {
+    return MASK;
+  }
+  return node.text;
+}
+
+/**
+ * Reads the keys of a section by its table, reporting all that is wrong.
+ *
+ * @param section - Which keys there are and how to name them.
+ * @param map - The section as written.
+ * @param problems - Where problems and warnings go.
+ * @returns The parsed values by canonical name; keys with problems are missing.
+ */
+export function readSection(
+  section: Section,
+  map: RawMap,
+  problems: ProblemList,
+): ReadonlyMap<string, SettingValue> {
+  const values = new Map<string, SettingValue>();
+  const places = new Map<string, Place>();
+  for (const entry of map.entries) {
+    const found = findSetting(section.table, entry.key);
+    const fullKey = inSection(section, entry.key);
+    if (found === null) {
+      const hint = suggest(section, entry.key);
+      problems.add(entry.keyPlace, fullKey, `unknown parameter: ${keyForMessage(fullKey)}${hint}`);
+    } else if (!reportRepeated(inSection(section, found.name), entry, places, problems)) {
+      const parsed = parseNode(entry.value, found.setting);
+      if ('wrong' in parsed) {
+        const shown = shownValue(entry.value, found.setting);
+        const allowed = describeAllowed(found.setting);
+        problems.addValue(entry.value.place, fullKey, shown, parsed.wrong, allowed);
+      } else {
+        values.set(found.name, parsed.value);
+        warnIfIgnored(fullKey, found.setting, entry.keyPlace, problems);
+      }
+    }
+  }
+  return values;
+}
+
+function warnIfIgnored(key: string, setting: Setting, place: Place, problems: ProblemList): void {
+  if (setting.support === 'ignored') {
+    problems.warn(place, `${key} has no effect: ${setting.ignoredBecause}`);
+  }
+}

@@ -1,0 +1,67 @@
+import { int, list, oneOf, str } from './setting.ts';
+
+/** What `auth_query` is when the file names none. */
+const DEFAULT_AUTH_QUERY =
+  'SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin';
+
+/** Settings of who may connect and who may use the console. */
+export const AUTH_SETTINGS = {
+  auth_type: oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256'], {
+    default: 'md5',
+    notYetValues: ['cert', 'hba', 'peer', 'ldap', 'pam'],
+    group: 'essential',
+    doc: 'How clients prove who they are. `any` and `trust` ask for no password, `any` even forgets the user name.',
+  }),
+  auth_file: str({
+    default: null,
+    group: 'essential',
+    doc: 'File of user names and passwords or password hashes, read again on reload.',
+  }),
+  auth_hba_file: str({
+    default: '',
+    support: 'not-yet',
+    doc: 'File of host-based rules for auth_type hba.',
+  }),
+  auth_ident_file: str({
+    default: null,
+    support: 'not-yet',
+    doc: 'File that maps system or certificate names to database users.',
+  }),
+  auth_ldap_options: str({
+    default: null,
+    support: 'not-yet',
+    secret: true,
+    doc: 'Options for auth_type ldap.',
+  }),
+  auth_query: str({
+    default: DEFAULT_AUTH_QUERY,
+    support: 'not-yet',
+    doc: 'Query that finds the password hash of a user who is not in auth_file.',
+  }),
+  auth_user: str({
+    default: null,
+    support: 'not-yet',
+    doc: 'User that runs auth_query.',
+  }),
+  auth_dbname: str({
+    default: null,
+    support: 'not-yet',
+    doc: 'Database in which auth_query runs.',
+  }),
+  scram_iterations: int({
+    default: 4096,
+    min: 1,
+    max: 10_000_000,
+    doc: 'Iterations of SCRAM secrets made from plain passwords and of the answers to unknown users.',
+  }),
+  admin_users: list({
+    default: [],
+    group: 'essential',
+    doc: 'Users who may run every command of the console.',
+  }),
+  stats_users: list({
+    default: [],
+    group: 'frequent',
+    doc: 'Users who may only look in the console.',
+  }),
+} as const;

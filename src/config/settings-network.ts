@@ -1,0 +1,131 @@
+import { int, INT_MAX, list, onOff, size, str, time } from './setting.ts';
+import { checkSocketDir } from './text-checks.ts';
+
+/** Settings of listening, sockets, name look-up and messages on the wire. */
+export const NETWORK_SETTINGS = {
+  listen_addr: list({
+    default: [],
+    group: 'essential',
+    reloadable: false,
+    doc: 'Names or addresses to listen on for TCP; `*` is all of them. Empty listens on the Unix socket only.',
+  }),
+  listen_port: int({
+    default: 6432,
+    max: 65_535,
+    group: 'essential',
+    reloadable: false,
+    doc: 'Port of the TCP and the Unix socket. 0 takes any free port.',
+  }),
+  listen_backlog: int({
+    default: 128,
+    reloadable: false,
+    doc: 'Connections the system may queue before they are accepted.',
+  }),
+  unix_socket_dir: str({
+    default: '/tmp',
+    group: 'frequent',
+    reloadable: false,
+    check: checkSocketDir,
+    allowed: 'a directory, or an empty text',
+    doc: 'Directory of the Unix socket, for clients and for servers without a host. Empty means none.',
+  }),
+  unix_socket_mode: int({
+    default: 0o777,
+    max: 0o777,
+    octal: true,
+    reloadable: false,
+    doc: 'File mode of the Unix socket, in octal.',
+  }),
+  unix_socket_group: str({
+    default: '',
+    support: 'not-yet',
+    reloadable: false,
+    doc: 'Group that owns the Unix socket.',
+  }),
+  so_reuseport: onOff({
+    default: false,
+    support: 'not-yet',
+    reloadable: false,
+    doc: 'Let several processes listen on the same TCP port.',
+  }),
+  max_packet_size: size({
+    default: INT_MAX,
+    min: 1024,
+    doc: 'Largest message accepted; a longer one ends the connection.',
+  }),
+  tcp_keepalive: onOff({
+    default: true,
+    doc: 'Let the system probe silent TCP connections.',
+  }),
+  tcp_keepidle: time({
+    default: 0,
+    wholeSeconds: true,
+    doc: 'Silence before the first keepalive probe. 0 leaves it to the system.',
+  }),
+  tcp_keepcnt: int({
+    default: 0,
+    support: 'not-yet',
+    doc: 'Keepalive probes without an answer before the connection is dead. 0 leaves it to the system.',
+  }),
+  tcp_keepintvl: time({
+    default: 0,
+    wholeSeconds: true,
+    support: 'not-yet',
+    doc: 'Time between keepalive probes. 0 leaves it to the system.',
+  }),
+  tcp_user_timeout: int({
+    default: 0,
+    support: 'not-yet',
+    doc: 'How many milliseconds sent data may stay unacknowledged. 0 leaves it to the system.',
+  }),
+  tcp_defer_accept: onOff({
+    default: false,
+    support: 'not-yet',
+    doc: 'Accept a TCP connection only once its first bytes arrived. PgBouncer turns it on by default on Linux.',
+  }),
+  tcp_socket_buffer: size({
+    default: 0,
+    support: 'not-yet',
+    doc: 'Size of the send and receive buffers of a socket. 0 leaves it to the system.',
+  }),
+  dns_max_ttl: time({
+    default: 15_000,
+    support: 'not-yet',
+    doc: 'How long the address of a server name is remembered.',
+  }),
+  dns_nxdomain_ttl: time({
+    default: 15_000,
+    support: 'not-yet',
+    doc: 'How long a failed look-up of a server name is remembered.',
+  }),
+  dns_zone_check_period: time({
+    default: 0,
+    support: 'not-yet',
+    doc: 'How often the zone of a server name is checked for changes. 0 turns it off.',
+  }),
+  resolv_conf: str({
+    default: '',
+    support: 'not-yet',
+    reloadable: false,
+    doc: 'Resolver file to use instead of the one of the system.',
+  }),
+  peer_id: int({
+    default: 0,
+    max: 16_383,
+    support: 'not-yet',
+    doc: 'Number of this process among its peers, which pass cancel requests on. 0 turns peering off.',
+  }),
+  pkt_buf: size({
+    default: 4096,
+    support: 'ignored',
+    ignoredBecause: 'connections do not have a fixed buffer here',
+    reloadable: false,
+    doc: 'Buffer per connection in PgBouncer.',
+  }),
+  sbuf_loopcnt: int({
+    default: 5,
+    support: 'ignored',
+    ignoredBecause: 'the work done per turn is bounded without it',
+    doc: 'Buffers that PgBouncer handles for one connection before it turns to the next.',
+  }),
+} as const;

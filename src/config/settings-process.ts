@@ -1,0 +1,87 @@
+import { int, onOff, str, time } from './setting.ts';
+
+/** Settings of the log, the process and what clients are told about themselves. */
+export const PROCESS_SETTINGS = {
+  log_connections: onOff({
+    default: true,
+    group: 'frequent',
+    doc: 'Log each login and each connection to a server.',
+  }),
+  log_disconnections: onOff({
+    default: true,
+    group: 'frequent',
+    doc: 'Log each closed connection with its reason.',
+  }),
+  log_pooler_errors: onOff({
+    default: true,
+    group: 'frequent',
+    doc: 'Log the errors that maitred itself sends to clients.',
+  }),
+  log_stats: onOff({
+    default: true,
+    doc: 'Log a line of totals every stats_period.',
+  }),
+  stats_period: time({
+    default: 60_000,
+    min: 1_000,
+    wholeSeconds: true,
+    doc: 'Time over which averages are taken, and between two lines of statistics in the log.',
+  }),
+  verbose: int({
+    default: 0,
+    max: 2,
+    hasDefault: false,
+    doc: 'How much to log: 1 adds debugging, 2 adds everything.',
+  }),
+  logfile: str({
+    default: '',
+    support: 'not-yet',
+    group: 'frequent',
+    doc: 'File the log is appended to, besides standard output.',
+  }),
+  syslog: onOff({
+    default: false,
+    support: 'not-yet',
+    doc: 'Send the log to syslog too.',
+  }),
+  syslog_facility: str({
+    default: 'daemon',
+    support: 'not-yet',
+    doc: 'Facility of the syslog lines.',
+  }),
+  syslog_ident: str({
+    default: 'pgbouncer',
+    support: 'not-yet',
+    doc: 'Program name in the syslog lines.',
+  }),
+  pidfile: str({
+    default: '',
+    group: 'frequent',
+    reloadable: false,
+    doc: 'File the process id is written to. Empty writes none.',
+  }),
+  job_name: str({
+    default: 'pgbouncer',
+    reloadable: false,
+    doc: 'A label without effect, kept for SHOW CONFIG.',
+  }),
+  user: str({
+    default: null,
+    support: 'not-yet',
+    reloadable: false,
+    doc: 'System user to change to after the start.',
+  }),
+  conffile: str({
+    default: null,
+    support: 'not-yet',
+    doc: 'The file the settings were read from. SHOW CONFIG prints the one named at the start.',
+  }),
+  application_name_add_host: onOff({
+    default: false,
+    doc: 'Add address and port of the client to its application_name at login.',
+  }),
+  login_notify_message: str({
+    default: '',
+    doc: 'Notice sent to each client when it has logged in. Empty sends none.',
+  }),
+} as const;

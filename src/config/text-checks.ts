@@ -1,0 +1,41 @@
+/**
+ * Checks a database's `host`: a name, an IPv4 or IPv6 address, or the directory of a Unix socket.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkHost(text: string): string | null {
+  if (text === '') {
+    return 'must not be empty; leave the key out for a Unix socket in unix_socket_dir';
+  }
+  if (text.startsWith('@')) {
+    return 'abstract Unix sockets are not supported yet';
+  }
+  if (text.startsWith('/')) {
+    return null;
+  }
+  if (text.includes(',')) {
+    return 'more than one host is not supported yet';
+  }
+  return /\s/.test(text) ? 'must not contain white space' : null;
+}
+
+/**
+ * Checks `unix_socket_dir`: empty for none, or a directory.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkSocketDir(text: string): string | null {
+  return text.startsWith('@') ? 'abstract Unix sockets are not supported yet' : null;
+}
+
+/**
+ * Checks a text that must have at least one character.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkNotEmpty(text: string): string | null {
+  return text === '' ? 'must not be empty' : null;
+}

@@ -1,0 +1,55 @@
+/**
+ * Everything that is logged, by name: what happened, in the past tense. Log parsers and alerts hold
+ * on to these names, so they are never renamed. The values say when, for the documentation.
+ */
+export const LOG_EVENTS = {
+  // Process
+  process_up: 'start-up is complete',
+  listening: 'a listening socket is open',
+  listen_failed: 'a listening socket could not be opened',
+  accept_failed: 'a connection could not be accepted',
+  signal_received: 'the process got a signal it acts on',
+  shutdown_started: 'a shutdown was asked for; `mode` says which',
+  process_stopped: 'the process is about to exit',
+  worker_started: 'a worker process was started',
+  worker_stopped: 'a worker process has ended',
+  invariant_broken: 'a bug in maitred was found by its own checks',
+  stats: 'the periodic statistics of `stats_period`',
+  // Configuration
+  config_loaded: 'the configuration was read at start-up',
+  config_reloaded: 'the configuration was read again and applied',
+  config_reload_failed: 'the new configuration was refused, the old one stays',
+  config_warning: 'a setting was accepted but is probably not what was meant',
+  auth_file_problem: 'a line of auth_file could not be used',
+  hba_file_problem: 'a line of auth_hba_file or auth_ident_file could not be used',
+  // Clients
+  client_login_attempted: 'a startup packet was accepted, the password not yet checked',
+  client_logged_in: 'a client was admitted',
+  client_login_failed: 'a client was refused; `reason` is the true one',
+  client_disconnected: 'a client connection has ended',
+  client_waiting: 'a client joined the wait queue',
+  database_registered: 'a database was made from the `*` entry',
+  pooler_error_sent: 'maitred sent an error of its own to a client',
+  tls_handshake_failed: 'a TLS handshake failed',
+  tls_established: 'a TLS handshake succeeded',
+  // Servers
+  server_connected: 'a server connection is open and logged in',
+  server_connect_failed: 'a server could not be reached',
+  server_login_failed: 'a server refused our login, or failed to prove itself',
+  server_disconnected: 'a server connection has ended',
+  server_message_unexpected: 'a server sent what it may not send at this point',
+  server_query_failed: 'a query of maitred itself (connect, check, reset) failed on a server',
+  dns_lookup_failed: 'a host name could not be resolved',
+  reserve_pool_used: 'a client was given a connection of the reserve pool',
+  pool_closed: 'an idle pool was given up',
+  // Cancel requests
+  cancel_forwarded: 'a cancel request was passed on to the server',
+  cancel_failed: 'a cancel request could not be passed on',
+  // Console and HTTP
+  console_command_issued: 'a command was given on the admin console',
+  console_command_failed: 'a command on the admin console was refused',
+  http_request_failed: 'the HTTP endpoint could not answer',
+} as const satisfies Record<string, string>;
+
+/** Name of something logged. */
+export type LogEvent = keyof typeof LOG_EVENTS;

@@ -1,0 +1,135 @@
+import { poolerError } from '../protocol/pooler-errors.ts';
+import type { PoolClient, PoolServer } from './members.ts';
+import type { Pool, PoolHost } from './pool.ts';
+
+/** Time between two passes, in ms: every timeout has this granularity. */
+export const TICK_MS = 333;
+
+/**
+ * One maintenance pass over a pool: closes what is idle, old or retired, announces and ends waits
+ * that are too long, opens connections towards `min_pool_size`, tries again after failures.
+ * Timeouts of linked pairs are watched by the relay.
+ */
+export function maintainPool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+  host: PoolHost<C, S>,
+  queryWaitTimeoutMs: (client: C) => number,
+  describeQueue: (pool: Pool<C, S>) => string,
+): void {
+  closeStaleServers(pool, host);
+  watchQueue(pool, host, queryWaitTimeoutMs, describeQueue);
+  watchHandshakes(pool, host);
+  pool.fillToMinimum();
+  if (pool.waitingClients.length > 0 || pool.welcomeClients.length > 0) {
+    pool.pump();
+  }
+}
+
+function reasonToCloseIdle<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+  host: PoolHost<C, S>,
+  server: S,
+): string | null {
+  if (server.isCloseNeeded) {
+    return 'database configuration changed';
+  }
+  if (pool.isPaused) {
+    return 'pause mode';
+  }
+  if (pool.isLifetimeOver(server)) {
+    return 'server lifetime over';
+  }
+  const { poolSize, reservePoolSize, minPoolSize } = pool.limits;
+  if (poolSize > 0 && pool.connectedCount > poolSize + reservePoolSize) {
+    return 'too many servers in the pool';
+  }
+  const { serverIdleTimeoutMs } = host.settings;
+  const idleMs = host.nowMs() - server.lastActivityMs;
+  if (
+    serverIdleTimeoutMs > 0 &&
+    idleMs > serverIdleTimeoutMs &&
+    pool.connectedCount > minPoolSize
+  ) {
+    return 'server idle timeout';
+  }
+  return null;
+}
+
+function closeStaleServers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+  host: PoolHost<C, S>,
+): void {
+  for (const list of [pool.idleServers, pool.usedServers]) {
+    for (const server of list.toArray()) {
+      const reason = reasonToCloseIdle(pool, host, server);
+      if (reason !== null) {
+        server.disconnect(reason);
+      }
+    }
+  }
+  const { serverCheckQuery, serverCheckDelayMs } = host.settings;
+  if (serverCheckQuery === null) {
+    return;
+  }
+  for (const server of pool.idleServers.toArray()) {
+    if (host.nowMs() - server.lastActivityMs > serverCheckDelayMs) {
+      pool.markUsed(server);
+    }
+  }
+}
+
+function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+  host: PoolHost<C, S>,
+  queryWaitTimeoutMs: (client: C) => number,
+  describeQueue: (pool: Pool<C, S>) => string,
+): void {
+  const { queryTimeoutMs, queryWaitNotifyMs } = host.settings;
+  const head = pool.waitingClients.head;
+  if (head === null) {
+    return;
+  }
+  const nowMs = host.nowMs();
+  if (
+    queryWaitNotifyMs > 0 &&
+    !head.isWaitNotified &&
+    !pool.isPaused &&
+    nowMs - head.waitStartMs > queryWaitNotifyMs
+  ) {
+    head.isWaitNotified = true;
+    head.notifyWait();
+  }
+  for (const client of pool.waitingClients.toArray()) {
+    const waitedMs = nowMs - client.waitStartMs;
+    const limitMs = queryWaitTimeoutMs(client);
+    if (limitMs > 0 && waitedMs > limitMs) {
+      client.disconnect(poolerError('queryWaitTimeout', '', { detail: describeQueue(pool) }));
+    } else if (queryTimeoutMs > 0 && waitedMs > queryTimeoutMs) {
+      client.disconnect(poolerError('queryTimeoutQueued', '', { detail: describeQueue(pool) }));
+    }
+  }
+}
+
+function watchHandshakes<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+  host: PoolHost<C, S>,
+): void {
+  const nowMs = host.nowMs();
+  const { serverConnectTimeoutMs, clientLoginTimeoutMs } = host.settings;
+  for (const server of pool.loginServers.toArray()) {
+    if (serverConnectTimeoutMs > 0 && nowMs - server.connectedAtMs > serverConnectTimeoutMs) {
+      server.disconnect('connect timeout');
+    }
+  }
+  // A server that does not answer its check query would keep its pool waiting for ever.
+  for (const server of pool.testedServers.toArray()) {
+    if (serverConnectTimeoutMs > 0 && nowMs - server.testStartMs > serverConnectTimeoutMs) {
+      server.disconnect('test query failed');
+    }
+  }
+  for (const client of pool.welcomeClients.toArray()) {
+    if (clientLoginTimeoutMs > 0 && nowMs - client.connectedAtMs > clientLoginTimeoutMs) {
+      client.disconnect(poolerError('loginTimeoutServerDown'));
+    }
+  }
+}

@@ -1,0 +1,280 @@
+import { Database, User } from './database.ts';
+import type { Config, DatabaseConfig } from '../config/config.ts';
+import type { PoolClient, PoolServer } from './members.ts';
+import { Pool, type PoolHost } from './pool.ts';
+
+/** How long the head of a blocked queue waits before busy pools must give way, in ms. */
+const GIVE_WAY_AFTER_MS = 1000;
+/** Longest database or user name, in bytes (PostgreSQL's NAMEDATALEN is 64). */
+export const MAX_NAME_BYTES = 63;
+
+/** Name of the entry that stands for all databases that are not configured. */
+const WILDCARD = '*';
+
+/** All databases, users and pools of a process, by name. */
+export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
+  readonly databases = new Map<string, Database>();
+  readonly users = new Map<string, User>();
+  readonly pools: Pool<C, S>[] = [];
+  #config: Config;
+  readonly #host: PoolHost<C, S>;
+  readonly #poolsByDatabase = new Map<Database, Map<User, Pool<C, S>>>();
+
+  constructor(config: Config, host: PoolHost<C, S>) {
+    this.#config = config;
+    this.#host = host;
+    for (const [name, entry] of config.databases) {
+      if (name !== WILDCARD) {
+        this.databases.set(name, new Database(name, entry, false, host.nowMs()));
+      }
+    }
+    for (const [name, entry] of config.users) {
+      this.users.set(name, new User(name, entry));
+    }
+    this.#makeForcedPools();
+  }
+
+  /** Finds a database, or makes one from `*`; null when there is neither. */
+  findDatabase(name: string): Database | null {
+    const known = this.databases.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const template = this.#config.databases.get(WILDCARD);
+    if (template === undefined || Buffer.byteLength(name) > MAX_NAME_BYTES || name === '') {
+      return null;
+    }
+    const database = new Database(name, fromTemplate(template, name), true, this.#host.nowMs());
+    this.databases.set(name, database);
+    return database;
+  }
+
+  /** Finds a user, or registers the name. */
+  user(name: string): User {
+    let user = this.users.get(name);
+    if (user === undefined) {
+      user = new User(name, this.#config.users.get(name) ?? null);
+      this.users.set(name, user);
+    }
+    return user;
+  }
+
+  /** Forgets a user that was registered for a login that failed. */
+  forgetUser(user: User): void {
+    const isPoolUser = this.pools.some((pool) => pool.user === user);
+    if (user.config === null && user.clientCount === 0 && !isPoolUser) {
+      this.users.delete(user.name);
+    }
+  }
+
+  /** Finds or makes the pool of `database` for clients that logged in as `user`. */
+  pool(database: Database, user: User): Pool<C, S> {
+    const forced = database.config.user;
+    const poolUser = forced === null ? user : this.user(forced);
+    let byUser = this.#poolsByDatabase.get(database);
+    if (byUser === undefined) {
+      byUser = new Map();
+      this.#poolsByDatabase.set(database, byUser);
+    }
+    let pool = byUser.get(poolUser);
+    if (pool === undefined) {
+      pool = new Pool(this.#host, database, poolUser);
+      byUser.set(poolUser, pool);
+      this.pools.push(pool);
+    }
+    return pool;
+  }
+
+  /** The pools of one database. */
+  poolsOf(database: Database): Pool<C, S>[] {
+    return [...(this.#poolsByDatabase.get(database)?.values() ?? [])];
+  }
+
+  /** Forgets a pool that has neither clients nor server connections. */
+  dropPool(pool: Pool<C, S>): void {
+    this.#poolsByDatabase.get(pool.database)?.delete(pool.user);
+    const index = this.pools.indexOf(pool);
+    if (index !== -1) {
+      this.pools.splice(index, 1);
+    }
+  }
+
+  /** Forgets a database and its pools, which must be empty. */
+  dropDatabase(database: Database): void {
+    for (const pool of this.poolsOf(database)) {
+      this.dropPool(pool);
+    }
+    this.#poolsByDatabase.delete(database);
+    if (this.databases.get(database.name) === database) {
+      this.databases.delete(database.name);
+    }
+  }
+
+  /** Databases with a forced user and a `min_pool_size` need no client to be filled. */
+  #makeForcedPools(): void {
+    for (const database of this.databases.values()) {
+      const { user, minPoolSize } = database.config;
+      const wanted = minPoolSize ?? this.#config.settings.minPoolSize;
+      if (user !== null && wanted > 0) {
+        this.pool(database, this.user(user));
+      }
+    }
+  }
+
+  /**
+   * Takes over a new configuration.
+   *
+   * @returns the databases that are no longer configured; the caller ends their connections and
+   *   then drops them.
+   */
+  applyConfig(next: Config): Database[] {
+    this.#config = next;
+    const removed: Database[] = [];
+    for (const database of this.databases.values()) {
+      const template = next.databases.get(WILDCARD);
+      const entry =
+        next.databases.get(database.name) ??
+        (database.isAuto && template !== undefined ? fromTemplate(template, database.name) : null);
+      if (entry === null) {
+        removed.push(database);
+      } else {
+        this.#applyDatabase(database, entry);
+      }
+    }
+    for (const [name, entry] of next.databases) {
+      if (name !== WILDCARD && !this.databases.has(name)) {
+        this.databases.set(name, new Database(name, entry, false, this.#host.nowMs()));
+      }
+    }
+    for (const user of this.users.values()) {
+      user.config = next.users.get(user.name) ?? null;
+    }
+    for (const [name, entry] of next.users) {
+      if (!this.users.has(name)) {
+        this.users.set(name, new User(name, entry));
+      }
+    }
+    this.#makeForcedPools();
+    for (const pool of this.pools) {
+      pool.applySettings();
+    }
+    return removed;
+  }
+
+  #applyDatabase(database: Database, entry: DatabaseConfig): void {
+    const old = database.config;
+    database.config = entry;
+    const isTargetChanged =
+      old.dbname !== entry.dbname ||
+      old.host !== entry.host ||
+      old.port !== entry.port ||
+      old.user !== entry.user ||
+      old.connectQuery !== entry.connectQuery;
+    if (isTargetChanged) {
+      for (const pool of this.poolsOf(database)) {
+        pool.markDirty(true);
+      }
+    }
+  }
+
+  // ---- limits that several pools share ----
+
+  /** Whether a permit given back by `giver` may help `pool`. */
+  #shareLimit(pool: Pool<C, S>, giver: Pool<C, S>): boolean {
+    return pool.database === giver.database || pool.user === giver.user;
+  }
+
+  /** Closes the idle connection that was idle longest among those that block `pool`. */
+  evictFor(pool: Pool<C, S>): boolean {
+    const { maxDbConnections } = pool.limits;
+    const isDbFull = maxDbConnections > 0 && pool.database.serverCount >= maxDbConnections;
+    let victim: S | null = null;
+    for (const other of this.pools) {
+      const helps = isDbFull ? other.database === pool.database : other.user === pool.user;
+      if (!helps) {
+        continue;
+      }
+      victim = olderOf(victim, this.#oldestIdle(other));
+      if (other.waitingClients.length === 0) {
+        victim = olderOf(victim, other.usedServers.head);
+      }
+    }
+    if (victim === null) {
+      return false;
+    }
+    victim.disconnect('evicted');
+    return true;
+  }
+
+  #oldestIdle(pool: Pool<C, S>): S | null {
+    let oldest: S | null = null;
+    for (let server = pool.idleServers.head; server !== null; server = server.listNext) {
+      oldest = olderOf(oldest, server);
+    }
+    return oldest;
+  }
+
+  /** Gives the permit that `giver` has returned to the client that waits longest. */
+  onPermitReleased(giver: Pool<C, S>): void {
+    const blocked = this.#blockedPools(giver);
+    for (const pool of blocked) {
+      pool.pump();
+    }
+  }
+
+  #blockedPools(giver: Pool<C, S>): Pool<C, S>[] {
+    const blocked = this.pools.filter(
+      (pool) => pool.isBlockedByLimit && this.#shareLimit(pool, giver),
+    );
+    if (blocked.length > 1) {
+      blocked.sort((a, b) => headWaitStart(a) - headWaitStart(b));
+    }
+    return blocked;
+  }
+
+  /**
+   * Once per tick: a queue that a shared limit has blocked for long gets its turn although the
+   * pools that hold the connections are never idle.
+   */
+  makeBusyPoolsGiveWay(): void {
+    const nowMs = this.#host.nowMs();
+    for (const pool of this.pools) {
+      const head = pool.waitingClients.head;
+      const isStarving =
+        pool.isBlockedByLimit && head !== null && nowMs - head.waitStartMs > GIVE_WAY_AFTER_MS;
+      if (!isStarving || pool.loginServers.length > 0) {
+        continue;
+      }
+      const richest = this.pools
+        .filter((other) => other !== pool && this.#shareLimit(other, pool))
+        .reduce<Pool<C, S> | null>(
+          (best, other) =>
+            other.activeServers.length > (best?.activeServers.length ?? 0) ? other : best,
+          null,
+        );
+      if (richest !== null && richest.yieldCount === 0) {
+        richest.yieldCount = 1;
+      }
+    }
+  }
+}
+
+function headWaitStart<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
+  pool: Pool<C, S>,
+): number {
+  return pool.waitingClients.head?.waitStartMs ?? Number.POSITIVE_INFINITY;
+}
+
+function olderOf<S extends { readonly lastActivityMs: number }>(
+  a: S | null,
+  b: S | null,
+): S | null {
+  if (a === null || b === null) {
+    return a ?? b;
+  }
+  return b.lastActivityMs < a.lastActivityMs ? b : a;
+}
+
+function fromTemplate(template: DatabaseConfig, name: string): DatabaseConfig {
+  return { ...template, name, dbname: template.dbname ?? name };
+}

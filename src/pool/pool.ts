@@ -1,0 +1,532 @@
+import { assert } from '../base/assert.ts';
+import { LinkedList } from '../base/linked-list.ts';
+import type { Settings } from '../config/config.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import type { Budget, PermitRequest } from './budget.ts';
+import type { Database, User } from './database.ts';
+import { resolvePoolSettings, type PoolSettings } from './effective-settings.ts';
+import type { PoolClient, PoolServer } from './members.ts';
+import { PoolStats } from './pool-stats.ts';
+import { CLIENT_SUCCESSORS, SERVER_SUCCESSORS, ClientState, ServerState } from './states.ts';
+
+/** What the pools of a process have in common. */
+export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
+  /** The settings in force; replaced as a whole on reload. */
+  readonly settings: Settings;
+  readonly budget: Budget;
+  /** Monotonic time in ms. */
+  nowMs(): number;
+  /** 0 ≤ result < 1. */
+  random(): number;
+  /** Whether PAUSE without a database is in force. */
+  readonly isPaused: boolean;
+  /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
+  readonly isRefusingToQueue: boolean;
+  /** Opens a server connection; it has joined the pool through `addServer` on return. */
+  launch(pool: Pool<C, S>): void;
+  /** Closes an idle server connection elsewhere that stands in the way of `pool`, if any. */
+  evictFor(pool: Pool<C, S>): boolean;
+  /** A server connection is gone: whoever waits for a shared limit may have its turn. */
+  onPermitReleased(pool: Pool<C, S>): void;
+  /** A server connection has become idle while others may wait for a shared limit. */
+  onServerIdle(pool: Pool<C, S>): void;
+  /** A client took a connection from the reserve. */
+  onReserveUsed(pool: Pool<C, S>): void;
+}
+
+/** Longest pause between attempts while PostgreSQL is starting up or full, in ms. */
+const BUSY_SERVER_RETRY_MS = 1000;
+/** SQLSTATEs of a login failure that will pass by itself: waiting clients are kept. */
+const PASSING_LOGIN_FAILURES: ReadonlySet<string> = new Set(['57P03', '53300']);
+
+/**
+ * Server connections of one (database, user) pair and the clients that share them. Pure policy: it
+ * opens no socket and reads no clock. State is list membership; only this class changes it.
+ */
+export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implements PermitRequest {
+  readonly database: Database;
+  /** Who server connections log in as. */
+  readonly user: User;
+  readonly #host: PoolHost<C, S>;
+  limits: PoolSettings;
+
+  readonly loginServers = new LinkedList<S>(ServerState.Login);
+  readonly idleServers = new LinkedList<S>(ServerState.Idle);
+  readonly activeServers = new LinkedList<S>(ServerState.Active);
+  readonly usedServers = new LinkedList<S>(ServerState.Used);
+  readonly testedServers = new LinkedList<S>(ServerState.Tested);
+  readonly canceledServers = new LinkedList<S>(ServerState.BeingCanceled);
+
+  readonly activeClients = new LinkedList<C>(ClientState.Active);
+  readonly waitingClients = new LinkedList<C>(ClientState.Waiting);
+  readonly welcomeClients = new LinkedList<C>(ClientState.WaitingLogin);
+
+  readonly stats = new PoolStats();
+  /** Cancel requests that have not been sent yet, count. */
+  waitingCancels = 0;
+  /** Cancel requests on their way, count. */
+  activeCancels = 0;
+
+  /** What servers of this pool report about themselves, by name; null before the first login. */
+  welcome: ReadonlyMap<string, string> | null = null;
+  /** Tracked parameter values that servers of this pool are known to accept, as `name=value`. */
+  readonly acceptedValues = new Set<string>();
+
+  #lastLaunchMs = Number.NEGATIVE_INFINITY;
+  #retryAfterMs = 0;
+  #hasLastConnectFailed = false;
+  #lastLoginError: PoolerError | null = null;
+  /** A shared limit, not this pool's own size, keeps it from opening a connection. */
+  isBlockedByLimit = false;
+  /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
+  yieldCount = 0;
+
+  constructor(host: PoolHost<C, S>, database: Database, user: User) {
+    this.#host = host;
+    this.database = database;
+    this.user = user;
+    this.limits = resolvePoolSettings(host.settings, database, user);
+  }
+
+  /** Takes over changed settings. */
+  applySettings(): void {
+    this.limits = resolvePoolSettings(this.#host.settings, this.database, this.user);
+  }
+
+  /** Server connections in any state, count. */
+  get serverCount(): number {
+    return this.connectedCount + this.loginServers.length;
+  }
+
+  /** Server connections that are logged in, count. */
+  get connectedCount(): number {
+    return (
+      this.idleServers.length +
+      this.activeServers.length +
+      this.usedServers.length +
+      this.testedServers.length +
+      this.canceledServers.length
+    );
+  }
+
+  /** Clients in any state from WaitingLogin on, count. */
+  get clientCount(): number {
+    return this.activeClients.length + this.waitingClients.length + this.welcomeClients.length;
+  }
+
+  /** Whether PAUSE keeps this pool from handing out server connections. */
+  get isPaused(): boolean {
+    return this.#host.isPaused || this.database.isPaused;
+  }
+
+  // ---- clients ----
+
+  /** Adds a client whose login is complete. */
+  addClient(client: C): void {
+    this.#changeClientState(client, ClientState.Active);
+  }
+
+  /** Adds an authenticated client that must wait for the first server connection. */
+  addWelcomeClient(client: C): void {
+    this.#changeClientState(client, ClientState.WaitingLogin);
+    this.pump();
+  }
+
+  /**
+   * HOT PATH: finds a server connection for `client`, which has sent a request.
+   *
+   * @returns the server connection, now active; or null when the client has been queued (it will
+   *   be told by `onServerAssigned`) or disconnected.
+   */
+  acquire(client: C): S | null {
+    if (this.waitingClients.length === 0 && !this.isPaused) {
+      const server = this.#takeIdle();
+      if (server !== null) {
+        this.stats.serverAssignmentCount++;
+        return server;
+      }
+    }
+    this.#enqueue(client);
+    return null;
+  }
+
+  #enqueue(client: C): void {
+    if (this.#host.isRefusingToQueue) {
+      client.disconnect(poolerError('serverShuttingDown'));
+      return;
+    }
+    if (this.#isFailingFast()) {
+      const cause = this.#lastLoginError;
+      client.disconnect(
+        cause?.reason === 'server_error'
+          ? cause
+          : poolerError('serverLoginRetry', cause?.message ?? 'connect failed'),
+      );
+      return;
+    }
+    client.waitStartMs = this.#host.nowMs();
+    client.isWaitNotified = false;
+    this.#changeClientState(client, ClientState.Waiting);
+    this.pump();
+  }
+
+  /** The last login failed and no connection is left: waiting would only end in a timeout. */
+  #isFailingFast(): boolean {
+    const error = this.#lastLoginError;
+    return (
+      error !== null && !PASSING_LOGIN_FAILURES.has(error.sqlstate) && this.connectedCount === 0
+    );
+  }
+
+  /** Takes a client that waits out of the queue, for a cancel request. It stays in the pool. */
+  withdraw(client: C): void {
+    assert(client.state === ClientState.Waiting, 'only a waiting client can be withdrawn');
+    client.waitStartMs = 0;
+    this.#changeClientState(client, ClientState.Active);
+  }
+
+  /** Forgets a client whose connection is gone. */
+  onClientClosed(client: C): void {
+    client.waitStartMs = 0;
+    this.#changeClientState(client, ClientState.Closed);
+  }
+
+  #changeClientState(client: C, next: ClientState): void {
+    assert(
+      CLIENT_SUCCESSORS[client.state].includes(next),
+      `client may not go from ${client.state} to ${next}`,
+    );
+    client.list?.remove(client);
+    client.state = next;
+    if (next === ClientState.Active) {
+      this.activeClients.push(client);
+    } else if (next === ClientState.Waiting) {
+      this.waitingClients.push(client);
+    } else if (next === ClientState.WaitingLogin) {
+      this.welcomeClients.push(client);
+    }
+  }
+
+  // ---- server connections ----
+
+  /** Adds a connection that is being opened. Its permit has been taken. */
+  addServer(server: S): void {
+    this.loginServers.push(server);
+  }
+
+  /**
+   * A server connection has logged in.
+   *
+   * @param welcome - what it reported about itself.
+   */
+  onServerLoggedIn(server: S, welcome: ReadonlyMap<string, string>): void {
+    this.#hasLastConnectFailed = false;
+    this.#lastLoginError = null;
+    this.welcome = welcome;
+    for (const client of this.welcomeClients.toArray()) {
+      client.onWelcomeKnown();
+    }
+    this.#offer(server);
+    this.pump();
+  }
+
+  /**
+   * A server connection ended before it was logged in.
+   *
+   * @param error - what to tell clients, or null when they shall rather wait on.
+   */
+  onServerLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
+    this.#hasLastConnectFailed = true;
+    this.#lastLoginError = error ?? fallback;
+    const isPassing = PASSING_LOGIN_FAILURES.has(this.#lastLoginError.sqlstate);
+    const retryMs = this.#host.settings.serverLoginRetryMs;
+    this.#retryAfterMs = isPassing ? Math.min(retryMs, BUSY_SERVER_RETRY_MS) : retryMs;
+    if (error === null || isPassing || this.connectedCount > 0) {
+      return;
+    }
+    for (const client of this.waitingClients.toArray()) {
+      client.disconnect(error);
+    }
+    for (const client of this.welcomeClients.toArray()) {
+      client.disconnect(error);
+    }
+  }
+
+  /** Forgets a server connection that is gone and gives its permit back. */
+  onServerClosed(server: S): void {
+    this.#changeServerState(server, ServerState.Closed);
+    this.#host.budget.release(this);
+    this.pump();
+    this.#host.onPermitReleased(this);
+  }
+
+  /**
+   * HOT PATH: takes back a server connection that owes nothing and is outside of a transaction.
+   *
+   * @param isResetNeeded - whether the client may have left state behind that must go.
+   */
+  release(server: S, isResetNeeded: boolean): void {
+    if (server.cancelsInFlight > 0) {
+      this.#changeServerState(server, ServerState.BeingCanceled);
+      return;
+    }
+    const reason = this.#reasonToClose(server);
+    if (reason !== null) {
+      server.disconnect(reason);
+      return;
+    }
+    const { serverResetQuery, serverResetQueryAlways } = this.#host.settings;
+    if (
+      serverResetQuery !== '' &&
+      (isResetNeeded || serverResetQueryAlways || this.limits.poolMode === 'session')
+    ) {
+      this.#changeServerState(server, ServerState.Tested);
+      server.startReset();
+      return;
+    }
+    this.#offer(server);
+  }
+
+  /** The reset query or the check query of a server connection is done. */
+  onServerTested(server: S): void {
+    if (server.cancelsInFlight > 0) {
+      this.#changeServerState(server, ServerState.BeingCanceled);
+      return;
+    }
+    const reason = this.#reasonToClose(server);
+    if (reason !== null) {
+      server.disconnect(reason);
+      return;
+    }
+    this.#offer(server);
+  }
+
+  /** A cancel request for this server connection is done. */
+  onCancelDone(server: S): void {
+    server.cancelsInFlight--;
+    if (server.state === ServerState.BeingCanceled && server.cancelsInFlight === 0) {
+      this.release(server, true);
+    }
+  }
+
+  /** Why a free server connection must not be used again, or null. */
+  #reasonToClose(server: S): string | null {
+    if (server.isCloseNeeded) {
+      return 'close_needed';
+    }
+    if (this.isPaused) {
+      return 'pause mode';
+    }
+    if (this.isLifetimeOver(server)) {
+      return 'server lifetime over';
+    }
+    if (this.yieldCount > 0) {
+      this.yieldCount--;
+      return 'evicted';
+    }
+    return null;
+  }
+
+  /** Whether `server` has lived as long as it may. */
+  isLifetimeOver(server: S): boolean {
+    const ageMs = this.#host.nowMs() - server.connectedAtMs;
+    return ageMs > this.limits.serverLifetimeMs * server.lifetimeShare;
+  }
+
+  /** Hands a free server connection to the client that waits longest, or lays it by. */
+  #offer(server: S): void {
+    if (this.isPaused) {
+      server.disconnect('pause mode');
+      return;
+    }
+    const client = this.waitingClients.head;
+    if (client !== null) {
+      this.#changeServerState(server, ServerState.Active);
+      this.#assign(client, server);
+      return;
+    }
+    this.#changeServerState(server, ServerState.Idle);
+    this.#host.onServerIdle(this);
+  }
+
+  #assign(client: C, server: S): void {
+    const waitedMs = this.#host.nowMs() - client.waitStartMs;
+    client.waitStartMs = 0;
+    this.#changeClientState(client, ClientState.Active);
+    this.stats.serverAssignmentCount++;
+    this.stats.waitTimeMs += waitedMs;
+    client.onServerAssigned(server);
+  }
+
+  #takeIdle(): S | null {
+    for (;;) {
+      const server = this.idleServers.head;
+      if (server === null) {
+        return null;
+      }
+      if (server.isCloseNeeded) {
+        server.disconnect('obsolete connection');
+        continue;
+      }
+      this.#changeServerState(server, ServerState.Active);
+      return server;
+    }
+  }
+
+  #changeServerState(server: S, next: ServerState): void {
+    assert(
+      SERVER_SUCCESSORS[server.state].includes(next),
+      `server connection may not go from ${server.state} to ${next}`,
+    );
+    server.list?.remove(server);
+    server.state = next;
+    switch (next) {
+      case ServerState.Idle:
+        // LIFO keeps the caches of few server processes warm and lets the others time out.
+        if (this.#host.settings.serverRoundRobin || server.isCloseNeeded) {
+          this.idleServers.push(server);
+        } else {
+          this.idleServers.unshift(server);
+        }
+        return;
+      case ServerState.Active:
+        this.activeServers.push(server);
+        return;
+      case ServerState.Used:
+        this.usedServers.push(server);
+        return;
+      case ServerState.Tested:
+        server.testStartMs = this.#host.nowMs();
+        this.testedServers.push(server);
+        return;
+      case ServerState.BeingCanceled:
+        this.canceledServers.push(server);
+        return;
+      case ServerState.Login:
+      case ServerState.Closed:
+        return;
+    }
+  }
+
+  /** Marks an idle server connection as in need of the check query. */
+  markUsed(server: S): void {
+    this.#changeServerState(server, ServerState.Used);
+  }
+
+  // ---- progress ----
+
+  /** Moves whatever can move: hands out, checks or opens server connections for who waits. */
+  pump(): void {
+    if (this.isPaused) {
+      return;
+    }
+    for (let client = this.waitingClients.head; client !== null;) {
+      const server = this.#takeIdle();
+      if (server === null) {
+        break;
+      }
+      this.#assign(client, server);
+      client = this.waitingClients.head;
+    }
+    const waiting = this.waitingClients.length;
+    if (waiting > this.testedServers.length) {
+      const stale = this.usedServers.tail;
+      if (stale !== null) {
+        this.#changeServerState(stale, ServerState.Tested);
+        stale.startCheck();
+      }
+    }
+    if (waiting > this.testedServers.length || this.#isWelcomeWanted()) {
+      this.#launch(true);
+    }
+  }
+
+  #isWelcomeWanted(): boolean {
+    return this.welcomeClients.length > 0 && this.welcome === null;
+  }
+
+  /** Opens one connection towards `min_pool_size`, if the pool is in use. Evicts nobody. */
+  fillToMinimum(): void {
+    const wanted = this.limits.minPoolSize;
+    const isBelowSize = this.limits.poolSize === 0 || this.connectedCount < this.limits.poolSize;
+    const isInUse = this.clientCount > 0 || this.database.config.user !== null;
+    if (this.connectedCount < wanted && isBelowSize && isInUse && !this.isPaused) {
+      this.#launch(false);
+    }
+  }
+
+  #launch(mayEvict: boolean): void {
+    this.isBlockedByLimit = false;
+    if (this.loginServers.length > 0 || !this.#mayTryAgain()) {
+      return;
+    }
+    // Without a welcome nobody can log in, so one connection beyond the size is worth it.
+    const fromReserve =
+      this.limits.poolSize > 0 && this.serverCount >= this.limits.poolSize && this.welcome !== null;
+    if (fromReserve && !this.#mayUseReserve()) {
+      return;
+    }
+    if (this.#host.budget.acquire(this) !== null) {
+      this.isBlockedByLimit = true;
+      if (!mayEvict || !this.#host.evictFor(this) || this.#host.budget.acquire(this) !== null) {
+        return;
+      }
+      this.isBlockedByLimit = false;
+    }
+    if (fromReserve) {
+      this.#host.onReserveUsed(this);
+    }
+    this.#lastLaunchMs = this.#host.nowMs();
+    this.#host.launch(this);
+  }
+
+  #mayTryAgain(): boolean {
+    return (
+      !this.#hasLastConnectFailed || this.#host.nowMs() - this.#lastLaunchMs >= this.#retryAfterMs
+    );
+  }
+
+  #mayUseReserve(): boolean {
+    const timeoutMs = this.#host.settings.reservePoolTimeoutMs;
+    const { poolSize, reservePoolSize } = this.limits;
+    const head = this.waitingClients.head;
+    return (
+      timeoutMs > 0 &&
+      head !== null &&
+      this.serverCount < poolSize + reservePoolSize &&
+      this.#host.nowMs() - head.waitStartMs > timeoutMs
+    );
+  }
+
+  /**
+   * Retires every server connection: closed as soon as it is free.
+   *
+   * @param isTargetChanged - the next ones go elsewhere, so what is known of the server is void.
+   */
+  markDirty(isTargetChanged: boolean): void {
+    if (isTargetChanged) {
+      this.welcome = null;
+      this.acceptedValues.clear();
+    }
+    for (const list of this.serverLists()) {
+      for (const server of list.toArray()) {
+        server.isCloseNeeded = true;
+        if (server.state === ServerState.Login) {
+          server.disconnect('connect string changed');
+        }
+      }
+    }
+  }
+
+  /** The lists of server connections, in the order of SHOW SERVERS. */
+  serverLists(): readonly LinkedList<S>[] {
+    return [
+      this.activeServers,
+      this.idleServers,
+      this.usedServers,
+      this.testedServers,
+      this.loginServers,
+      this.canceledServers,
+    ];
+  }
+}

@@ -1,0 +1,36 @@
+import { serialize } from 'pg-protocol';
+
+/**
+ * Builds frontend messages for the cold paths (login, reset and check queries). The package is
+ * never on the byte path. Every buffer returned is owned by the caller, unless said otherwise.
+ */
+
+/** Builds Query. */
+export function writeQuery(sql: string): Buffer {
+  return serialize.query(sql);
+}
+
+/** Builds PasswordMessage. */
+export function writePasswordMessage(password: string): Buffer {
+  return serialize.password(password);
+}
+
+/** Builds SASLInitialResponse. */
+export function writeSaslInitialResponse(mechanism: string, data: string): Buffer {
+  return serialize.sendSASLInitialResponseMessage(mechanism, data);
+}
+
+/** Builds SASLResponse. */
+export function writeSaslResponse(data: string): Buffer {
+  return serialize.sendSCRAMClientFinalMessage(data);
+}
+
+/** Builds CopyFail. @param reason - shown in the error of the server. */
+export function writeCopyFail(reason: string): Buffer {
+  return serialize.copyFail(reason);
+}
+
+/** Sync, a shared constant: never write into it. */
+export const SYNC: Buffer = serialize.sync();
+/** Terminate, a shared constant: never write into it. */
+export const TERMINATE: Buffer = serialize.end();

@@ -1,0 +1,99 @@
+import { FrontendCode, TransactionStatus } from '../protocol/codes.ts';
+import { SYNC, writeCopyFail } from '../protocol/pg-protocol.ts';
+import type { Link } from './link.ts';
+
+/** How long a server connection may take to come clean, in ms; then it is closed. */
+export const CLEANUP_DEADLINE_MS = 5000;
+/** How long the requests of a client that said Terminate may go on before a cancel, in ms. */
+export const GOODBYE_GRACE_MS = 1000;
+
+/**
+ * Brings a server connection back to a clean state after its client vanished, so that clients that
+ * come and go cause no logins: COPY IN is failed, a running query is cancelled, replies are drained
+ * up to ReadyForQuery, a transaction is rolled back, and session state is reset.
+ */
+export class Cleanup {
+  readonly #link: Link;
+  isActive = false;
+  #startMs = 0;
+  #isCancelSent = false;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Begins; the link has no client any more. @param isGoodbye - see `Link.onClientGone`. */
+  begin(isGoodbye: boolean): void {
+    const { ledger } = this.#link;
+    this.isActive = true;
+    this.#startMs = this.#link.host.nowMs();
+    this.#isCancelSent = false;
+    if (ledger.isEmpty) {
+      this.proceed();
+      return;
+    }
+    if (ledger.isCopyIn) {
+      this.#failCopy();
+    } else {
+      this.#sendMissingSync();
+      if (!isGoodbye) {
+        this.#cancel();
+      }
+    }
+  }
+
+  #sendMissingSync(): void {
+    const { ledger, server } = this.#link;
+    if (ledger.isSyncMissing) {
+      ledger.pushSkippedSync();
+      server.write(SYNC);
+    }
+  }
+
+  #failCopy(): void {
+    const { ledger, server } = this.#link;
+    ledger.onFrontendMessage(FrontendCode.CopyFail);
+    server.write(writeCopyFail('client disconnected'));
+    this.#sendMissingSync();
+  }
+
+  #cancel(): void {
+    if (!this.#isCancelSent) {
+      this.#isCancelSent = true;
+      this.#link.server.requestCancel();
+    }
+  }
+
+  /** A COPY that the client asked for begins only now that it is gone. */
+  onCopyInResponse(): void {
+    if (this.isActive && this.#link.ledger.isCopyIn) {
+      this.#failCopy();
+    }
+  }
+
+  /** Takes the next step; the server owes nothing. */
+  proceed(): void {
+    const link = this.#link;
+    if (link.transactionStatus !== TransactionStatus.Idle) {
+      link.runInternal('rollback', 'ROLLBACK');
+      return;
+    }
+    this.isActive = false;
+    link.release(true);
+  }
+
+  /** Once per tick: cancels what goes on too long, gives up in the end. */
+  checkDeadline(nowMs: number): void {
+    const ageMs = nowMs - this.#startMs;
+    if (ageMs > CLEANUP_DEADLINE_MS) {
+      this.#link.server.disconnect('client disconnected with query in progress');
+    } else if (ageMs > GOODBYE_GRACE_MS) {
+      this.#cancel();
+    }
+  }
+
+  /** The server connection is gone. */
+  end(): void {
+    this.isActive = false;
+  }
+}

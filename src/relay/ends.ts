@@ -1,0 +1,70 @@
+import type { ServerReport } from '../protocol/backend-reader.ts';
+import type { PoolClient, PoolServer } from '../pool/members.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { Link } from './link.ts';
+import type { ParameterValues } from './parameter-cache.ts';
+import type { RequestFramer } from './request-framer.ts';
+
+/** The pool of clients and server connections as the relay knows them. */
+export type RelayPool = Pool<ClientEnd, ServerEnd>;
+
+/** What a link sees of its client connection. */
+export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd> {
+  /** Where in its stream of messages the client is. */
+  readonly framer: RequestFramer;
+  /** Values of the tracked parameters that this client counts on. */
+  readonly parameters: ParameterValues;
+  /** The link that serves it; null while it is not linked. */
+  link: Link | null;
+  /** Start of the query being answered, in clock ms; 0 when there is none. */
+  queryStartMs: number;
+  /** Start of the transaction, in clock ms; 0 outside of one. */
+  xactStartMs: number;
+  /** When the request to be sent next was queued, in clock ms; 0 when it did not have to wait. */
+  queuedSinceMs: number;
+  /** When the client last began a query, in clock ms. */
+  lastRequestMs: number;
+  /** Bytes written that the kernel has not taken yet. */
+  readonly pendingBytes: number;
+  /**
+   * Writes to the client.
+   *
+   * @param chunk - must stay unchanged while `pendingBytes` is above zero.
+   * @returns whether more may be written; after `false` the link's `onClientDrain` tells when.
+   */
+  write(chunk: Buffer): boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** The server connection has taken over the tracked parameters: requests may be sent. */
+  onLinkReady(): void;
+  /** The server connection has gone back to its pool. */
+  onReleased(): void;
+  /** The client sent Terminate. */
+  onTerminate(): void;
+  /** Bytes from the client that cannot be right. */
+  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void;
+  /** Ends the connection without an error message, because the server has already sent one. */
+  disconnectSilently(reason: string): void;
+}
+
+/** What a link sees of its server connection. */
+export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd> {
+  readonly pool: RelayPool;
+  readonly link: Link;
+  /** Values of the tracked parameters in force on the server, as far as it reports them. */
+  readonly parameters: ParameterValues;
+  lastActivityMs: number;
+  /** Whether it is closed or closing. */
+  readonly isClosed: boolean;
+  write(chunk: Buffer): boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Keeps the chunk being handled alive, because a write still refers to it. */
+  detachReadBuffer(): void;
+  /** Asks the server process to cancel what it runs. */
+  requestCancel(): void;
+  /** The connect query has ended; `error` is what the server said against it. */
+  onConnectQueryDone(error: ServerReport | null): void;
+  /** Where and what it is, for the error of a client that lost it. */
+  describe(): string;
+}

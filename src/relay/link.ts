@@ -1,0 +1,430 @@
+import { TransactionStatus } from '../protocol/codes.ts';
+import {
+  readParameterStatus,
+  readServerReport,
+  type ServerReport,
+} from '../protocol/backend-reader.ts';
+import { writeQuery } from '../protocol/pg-protocol.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import { Cleanup } from './cleanup.ts';
+import type { ClientEnd, ServerEnd } from './ends.ts';
+import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
+import {
+  parametersDiffer,
+  planParameterChange,
+  rememberAccepted,
+  settleParameters,
+  type TrackedParameters,
+} from './parameter-cache.ts';
+import { ReplyRelay } from './reply-relay.ts';
+import { RequestRelay } from './request-relay.ts';
+
+/** What the links of a process have in common. */
+export interface LinkHost {
+  readonly tracked: TrackedParameters;
+  /** Largest message accepted from either side, in bytes. */
+  readonly maxPacketSizeBytes: number;
+  /** Monotonic time in ms. */
+  nowMs(): number;
+}
+
+/** What maitred itself runs on a server connection; one at a time. */
+export type InternalQuery =
+  | 'none'
+  /** Tracked parameters, ahead of the first request in the same write. */
+  | 'set'
+  /** Tracked parameters with values that the server might refuse: requests wait. */
+  | 'set_first'
+  | 'reset'
+  | 'check'
+  | 'connect'
+  | 'rollback';
+
+/**
+ * HOT PATH: guarded by `npm run bench`.
+ *
+ * The pairing of one server connection with one client at a time: keeps the ledger of what is owed
+ * and gives the server connection back when nothing is. Each server connection has one link for
+ * its whole life, so pairing allocates nothing.
+ */
+export class Link {
+  readonly server: ServerEnd;
+  readonly host: LinkHost;
+  /** The client served now; null while free or clearing up. */
+  client: ClientEnd | null = null;
+  readonly ledger = new OutstandingRequests();
+  readonly requests: RequestRelay;
+  readonly replies: ReplyRelay;
+  readonly #cleanup: Cleanup;
+  /** Status byte of the last ReadyForQuery. */
+  transactionStatus: number = TransactionStatus.Idle;
+  /** The server has sent a FATAL: it is about to close, and the client knows why. */
+  #fatal: ServerReport | null = null;
+  #internal: InternalQuery = 'none';
+  /** An internal query that has ended within the chunk being handled. */
+  #internalDone: InternalQuery = 'none';
+  #internalError: ServerReport | null = null;
+  #pendingKeys: readonly string[] = [];
+
+  constructor(server: ServerEnd, host: LinkHost) {
+    this.server = server;
+    this.host = host;
+    this.requests = new RequestRelay(this);
+    this.replies = new ReplyRelay(this);
+    this.#cleanup = new Cleanup(this);
+  }
+
+  /** Whether a reply has been forwarded in part, so that no error may be put in. */
+  get isMidReply(): boolean {
+    return this.replies.isMidReply;
+  }
+
+  /** What the server said when it closed the connection by itself, or null. */
+  get fatal(): ServerReport | null {
+    return this.#fatal;
+  }
+
+  /** Whether the client is served but neither waits for a reply nor is inside a transaction. */
+  get isBetweenTransactions(): boolean {
+    return this.ledger.isEmpty && this.transactionStatus === TransactionStatus.Idle;
+  }
+
+  // ---- pairing ----
+
+  /**
+   * Pairs with `client`. Tracked parameters that differ are set in the same write as the first
+   * request if servers of the pool are known to accept the values, and ahead of it otherwise, so
+   * that no request runs under a value that was refused.
+   *
+   * @returns whether requests may be sent now; otherwise `ClientEnd.onLinkReady` tells when.
+   */
+  begin(client: ClientEnd): boolean {
+    this.client = client;
+    client.link = this;
+    const { parameters, pool } = this.server;
+    if (!parametersDiffer(client.parameters, parameters)) {
+      return true;
+    }
+    const plan = planParameterChange(
+      this.host.tracked,
+      client.parameters,
+      parameters,
+      pool.acceptedValues,
+    );
+    this.#pendingKeys = plan.keys;
+    this.#internalError = null;
+    this.ledger.pushSkippedQuery();
+    if (plan.isAccepted) {
+      this.#internal = 'set';
+      this.requests.prefix = writeQuery(plan.sql);
+      return true;
+    }
+    this.#internal = 'set_first';
+    this.server.write(writeQuery(plan.sql));
+    return false;
+  }
+
+  /** Forwards requests of the client. @param chunk - borrowed. */
+  onClientData(chunk: Buffer, start: number, end: number): void {
+    const { client } = this;
+    if (client !== null) {
+      this.requests.forward(client, chunk, start, end);
+    }
+  }
+
+  /** The kernel has taken what was written to the client. */
+  onClientDrain(): void {
+    this.replies.resume();
+  }
+
+  /** The kernel has taken what was written to the server. */
+  onServerDrain(): void {
+    this.requests.onServerDrain();
+  }
+
+  /**
+   * Forwards replies of the server and gives it back when nothing more is owed.
+   *
+   * @param chunk - borrowed from the server connection's own read buffer.
+   */
+  onServerData(chunk: Buffer, end: number): void {
+    const { server } = this;
+    server.pool.stats.sentBytes += end;
+    server.lastActivityMs = this.host.nowMs();
+    this.replies.forward(chunk, end);
+    if (server.isClosed) {
+      return;
+    }
+    const { violation } = this.replies;
+    if (violation !== null) {
+      this.#onViolation(violation);
+      return;
+    }
+    if (this.#internalDone !== 'none') {
+      this.#onInternalDone();
+    }
+    this.#settle();
+  }
+
+  #onViolation(found: string): void {
+    const { client } = this;
+    if (client !== null) {
+      this.#detach(client);
+      client.disconnect(poolerError('serverProtocolViolation', found));
+    }
+    this.server.disconnect(`unexpected message from server: ${found}`);
+  }
+
+  /** Gives the server connection back if it owes nothing and is outside of a transaction. */
+  #settle(): void {
+    if (!this.ledger.isEmpty || this.server.isClosed) {
+      return;
+    }
+    if (this.#fatal !== null && this.client === null) {
+      this.server.disconnect(this.#fatal.message);
+      return;
+    }
+    if (this.#cleanup.isActive) {
+      this.#cleanup.proceed();
+      return;
+    }
+    const { client } = this;
+    if (client === null || this.#internal !== 'none') {
+      return;
+    }
+    this.requests.stopHoldingBack();
+    const { poolMode } = this.server.pool.limits;
+    if (this.transactionStatus !== TransactionStatus.Idle) {
+      if (poolMode === 'statement') {
+        client.disconnect(poolerError('statementModeTransaction'));
+      }
+      return;
+    }
+    if (poolMode !== 'session' && client.framer.isAtBoundary && this.#mayRelease()) {
+      this.release(false);
+    }
+  }
+
+  /** Only at a message boundary of the server, and when nothing of ours waits to be sent. */
+  #mayRelease(): boolean {
+    return this.replies.isAtBoundary && this.requests.prefix === null;
+  }
+
+  /** Unpairs and gives the server connection back. It must owe nothing. */
+  release(isResetNeeded: boolean): void {
+    const { client } = this;
+    const { isUnclear } = this.ledger;
+    if (client !== null) {
+      this.#detach(client);
+    }
+    this.ledger.clear();
+    if (isUnclear) {
+      this.server.disconnect('outcome of COPY is unclear');
+    } else {
+      this.server.pool.release(this.server, isResetNeeded);
+    }
+    client?.onReleased();
+  }
+
+  #detach(client: ClientEnd): void {
+    this.client = null;
+    client.link = null;
+    this.requests.reset();
+    this.replies.resume();
+  }
+
+  // ---- messages that matter here ----
+
+  /** @returns false when the message is malformed. */
+  onReadyForQuery(status: number, disposition: number): boolean {
+    if (
+      status !== TransactionStatus.Idle &&
+      status !== TransactionStatus.InTransaction &&
+      status !== TransactionStatus.Failed
+    ) {
+      return false;
+    }
+    this.transactionStatus = status;
+    if (disposition === Disposition.Skip) {
+      this.#internalDone = this.#internal;
+      this.#internal = 'none';
+      return true;
+    }
+    const { client } = this;
+    if (client !== null && this.ledger.isEmpty) {
+      this.#stopTimers(client);
+    }
+    return true;
+  }
+
+  #stopTimers(client: ClientEnd): void {
+    const { stats } = this.server.pool;
+    const nowMs = this.host.nowMs();
+    if (client.queryStartMs > 0) {
+      stats.queryTimeMs += nowMs - client.queryStartMs;
+      client.queryStartMs = 0;
+    }
+    if (this.transactionStatus === TransactionStatus.Idle && client.xactStartMs > 0) {
+      stats.xactTimeMs += nowMs - client.xactStartMs;
+      client.xactStartMs = 0;
+    }
+  }
+
+  /** Remembers what the server reports, for itself and for the client it serves. */
+  onParameterStatus(body: Buffer): void {
+    const parameter = readParameterStatus(body);
+    if (parameter === null) {
+      return;
+    }
+    const index = this.host.tracked.indexOf(parameter.name);
+    if (index === -1) {
+      return;
+    }
+    this.server.parameters[index] = parameter.value;
+    if (this.client !== null && this.#internal === 'none') {
+      this.client.parameters[index] = parameter.value;
+    }
+  }
+
+  /** Notes errors that concern maitred: of its own queries, and those that end the connection. */
+  onErrorResponse(body: Buffer, disposition: number): void {
+    const report = readServerReport(body);
+    if (report.severity === 'FATAL' || report.severity === 'PANIC') {
+      this.#fatal = report;
+    }
+    if (disposition === Disposition.Skip) {
+      this.#internalError ??= report;
+    } else if (this.client === null && this.ledger.isEmpty) {
+      this.#fatal ??= report;
+    }
+  }
+
+  /** The server waits for COPY data: a client held back must be heard again. */
+  onCopyInResponse(): void {
+    this.requests.stopHoldingBack();
+    this.#cleanup.onCopyInResponse();
+  }
+
+  // ---- queries of maitred's own ----
+
+  /** Runs a query of maitred's own on a server connection that nobody uses. */
+  runInternal(kind: InternalQuery, sql: string): void {
+    this.#internal = kind;
+    this.#internalError = null;
+    this.ledger.pushSkippedQuery();
+    this.server.write(writeQuery(sql));
+  }
+
+  #onInternalDone(): void {
+    const done = this.#internalDone;
+    const error = this.#internalError;
+    this.#internalDone = 'none';
+    this.#internalError = null;
+    switch (done) {
+      case 'set':
+      case 'set_first':
+        this.#onParametersSet(done, error);
+        return;
+      case 'reset':
+      case 'check':
+        // An error in either does not matter, as in PgBouncer: only a lost connection does.
+        this.server.pool.onServerTested(this.server);
+        return;
+      case 'connect':
+        this.server.onConnectQueryDone(error);
+        return;
+      case 'rollback':
+      case 'none':
+    }
+  }
+
+  #onParametersSet(kind: InternalQuery, error: ServerReport | null): void {
+    const { client } = this;
+    if (client === null) {
+      return;
+    }
+    if (error !== null) {
+      client.disconnect({
+        ...poolerError('invalidServerParameter'),
+        sqlstate: error.sqlstate,
+        detail: error.message,
+      });
+      return;
+    }
+    rememberAccepted(this.server.pool.acceptedValues, this.#pendingKeys);
+    settleParameters(client.parameters, this.server.parameters);
+    if (kind === 'set_first') {
+      client.onLinkReady();
+    }
+  }
+
+  // ---- ends ----
+
+  /**
+   * The client is gone. The server connection is brought back to a clean state if that can be done
+   * safely, and closed otherwise.
+   *
+   * @param isGoodbye - the client said Terminate: what it has asked for may go on for a moment.
+   */
+  onClientGone(isGoodbye: boolean): void {
+    const { client } = this;
+    if (client === null) {
+      return;
+    }
+    const isAtBoundary = client.framer.isAtBoundary;
+    this.#detach(client);
+    if (this.server.isClosed) {
+      return;
+    }
+    if (!isAtBoundary) {
+      this.server.disconnect('client disconnect before everything was sent to the server');
+    } else if (this.ledger.isEmpty && this.transactionStatus === TransactionStatus.Idle) {
+      this.release(false);
+    } else {
+      this.#cleanup.begin(isGoodbye);
+    }
+  }
+
+  /** The server connection is gone. A client that it served learns why. */
+  onServerGone(reason: string): void {
+    const { client } = this;
+    this.#cleanup.end();
+    if (client === null) {
+      return;
+    }
+    this.#detach(client);
+    if (this.#fatal !== null) {
+      client.disconnectSilently(this.#fatal.message);
+    } else {
+      const detail = `${this.server.describe()}: ${reason}`;
+      client.disconnect(poolerError('serverCrashed', '', { detail }));
+    }
+  }
+
+  /** Watches the timeouts of a linked pair and of the clearing up; once per tick. */
+  checkTimeouts(nowMs: number): void {
+    if (this.#cleanup.isActive) {
+      this.#cleanup.checkDeadline(nowMs);
+      return;
+    }
+    const { client, ledger, server } = this;
+    if (client === null) {
+      return;
+    }
+    const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
+    const isRunning = !ledger.isEmpty;
+    const isOver = (startMs: number, limitMs: number): boolean =>
+      limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
+    if (isRunning && isOver(client.queryStartMs, queryTimeoutMs)) {
+      client.disconnect(poolerError('queryTimeout'));
+    } else if (isOver(client.xactStartMs, transactionTimeoutMs)) {
+      client.disconnect(poolerError('transactionTimeout'));
+    } else if (
+      !isRunning &&
+      this.transactionStatus !== TransactionStatus.Idle &&
+      isOver(server.lastActivityMs, idleTransactionTimeoutMs)
+    ) {
+      client.disconnect(poolerError('idleTransactionTimeout'));
+    }
+  }
+}

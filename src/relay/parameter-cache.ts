@@ -1,0 +1,129 @@
+/** Values of tracked parameters by index; null where unknown. */
+export type ParameterValues = (string | null)[];
+
+/** Parameters that PostgreSQL reports and that are always kept per client. */
+const BUILT_IN = [
+  'DateStyle',
+  'client_encoding',
+  'TimeZone',
+  'standard_conforming_strings',
+  'application_name',
+] as const;
+
+/** Longest value that is tracked, in bytes; longer ones are refused at login. */
+export const MAX_PARAMETER_BYTES = 16_384;
+/** Most values remembered as accepted per pool. */
+const MAX_ACCEPTED_VALUES = 1000;
+
+/**
+ * The set of parameters kept per client: the built-in ones and `track_extra_parameters`. Fixed for
+ * the life of the process.
+ */
+export class TrackedParameters {
+  /** Names in canonical spelling; the index is that of {@link ParameterValues}. */
+  readonly names: readonly string[];
+  readonly #indexes = new Map<string, number>();
+
+  /** @param extra - further names, any case. */
+  constructor(extra: readonly string[]) {
+    const names: string[] = [...BUILT_IN];
+    for (const name of extra) {
+      if (!names.some((known) => known.toLowerCase() === name.toLowerCase())) {
+        names.push(name);
+      }
+    }
+    this.names = names;
+    for (const [index, name] of names.entries()) {
+      this.#indexes.set(name.toLowerCase(), index);
+    }
+  }
+
+  /** Index of a parameter, in any case; -1 when it is not tracked. */
+  indexOf(name: string): number {
+    return this.#indexes.get(name.toLowerCase()) ?? -1;
+  }
+
+  /** A list without any value. */
+  emptyValues(): ParameterValues {
+    return this.names.map(() => null);
+  }
+}
+
+/** Whether a server with `server` values must be changed before it serves `client`. */
+export function parametersDiffer(client: ParameterValues, server: ParameterValues): boolean {
+  for (let index = 0; index < client.length; index++) {
+    const value = client[index]!;
+    if (value !== null && value !== server[index]) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Quotes a string as an SQL literal that reads the same with standard_conforming_strings off. */
+export function quoteLiteral(value: string): string {
+  const doubled = value.replaceAll("'", "''");
+  return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
+}
+
+/** A change of tracked parameters on a server connection. */
+export interface ParameterChange {
+  /** SQL that makes it, several SETs in one transaction. */
+  readonly sql: string;
+  /** Whether servers of the pool are known to accept every value. */
+  readonly isAccepted: boolean;
+  /** `name=value` of each change. */
+  readonly keys: readonly string[];
+}
+
+/** Plans the change that gives a server with `server` values those of `client`. */
+export function planParameterChange(
+  tracked: TrackedParameters,
+  client: ParameterValues,
+  server: ParameterValues,
+  accepted: ReadonlySet<string>,
+): ParameterChange {
+  let sql = '';
+  let isAccepted = true;
+  const keys: string[] = [];
+  for (const [index, name] of tracked.names.entries()) {
+    const value = client[index] ?? null;
+    if (value === null || value === server[index]) {
+      continue;
+    }
+    const key = `${name}=${value}`;
+    keys.push(key);
+    isAccepted &&= accepted.has(key);
+    // set_config takes a list as one string, which SET would take as one quoted name.
+    sql +=
+      name.toLowerCase() === 'search_path'
+        ? `SELECT pg_catalog.set_config('search_path',${quoteLiteral(value)},false);`
+        : `SET ${name}=${quoteLiteral(value)};`;
+  }
+  return { sql, isAccepted, keys };
+}
+
+/** Remembers values that a server has accepted, up to a limit. */
+export function rememberAccepted(accepted: Set<string>, keys: readonly string[]): void {
+  if (accepted.size + keys.length > MAX_ACCEPTED_VALUES) {
+    accepted.clear();
+  }
+  for (const key of keys) {
+    accepted.add(key);
+  }
+}
+
+/**
+ * After a successful change both sides agree: the client's values become what the server reports,
+ * in the server's spelling; where the server does not report a parameter, its value is the client's.
+ */
+export function settleParameters(client: ParameterValues, server: ParameterValues): void {
+  for (let index = 0; index < client.length; index++) {
+    const reported = server[index]!;
+    if (reported === null) {
+      server[index] = client[index]!;
+    } else if (client[index] !== null) {
+      client[index] = reported;
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import { FrontendCode, HEADER_BYTES } from '../protocol/codes.ts';
+import type { ClientEnd } from './ends.ts';
+import type { Link } from './link.ts';
+import { MAX_OUTSTANDING } from './outstanding-requests.ts';
+import { REQUEST_KINDS, RequestKind } from './request-framer.ts';
+
+/** Requests owed beyond which a client must take its turn while others wait. */
+const LONG_PIPELINE = 64;
+
+/**
+ * HOT PATH: guarded by `npm run bench`.
+ *
+ * The way from a client to its server connection. Each header is judged before it is forwarded,
+ * bodies are never opened, and what one chunk holds becomes one write.
+ */
+export class RequestRelay {
+  readonly #link: Link;
+  /** Message of maitred's own that goes out ahead of the next request, in the same write. */
+  prefix: Buffer | null = null;
+  /** Requests forwarded whose writes the server socket has not taken yet. */
+  #isServerFull = false;
+  /** The client is not read because its pipeline is long. */
+  #isHeldBack = false;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /**
+   * Forwards requests.
+   *
+   * @param chunk - borrowed; what is forwarded is copied.
+   */
+  forward(client: ClientEnd, chunk: Buffer, start: number, end: number): void {
+    const { framer } = client;
+    const maxBytes = this.#link.host.maxPacketSizeBytes;
+    let savedHeader: Buffer | null = null;
+    let offset = framer.skipBody(start, end);
+    while (offset < end) {
+      const bodyStart = framer.readHeader(chunk, offset, end);
+      if (bodyStart === -1) {
+        break;
+      }
+      const kind = REQUEST_KINDS[framer.code]!;
+      const { messageLength } = framer;
+      if (kind !== RequestKind.Request && kind !== RequestKind.Copy) {
+        this.#send(savedHeader, chunk, start, offset);
+        this.#onEndingRequest(client, kind);
+        return;
+      }
+      if (messageLength < 4 || messageLength >= maxBytes) {
+        this.#send(savedHeader, chunk, start, offset);
+        client.onBadRequest(messageLength < 4 ? 'header' : 'size', headerOf(client));
+        return;
+      }
+      if (framer.savedBytes > 0) {
+        savedHeader = framer.takeSaved();
+      }
+      this.#link.ledger.onFrontendMessage(framer.code);
+      this.#count(client, framer.code);
+      framer.bodyRemaining = messageLength - 4;
+      offset = framer.skipBody(bodyStart, end);
+    }
+    this.#send(savedHeader, chunk, start, offset);
+    this.#holdBackIfNeeded(client);
+  }
+
+  #onEndingRequest(client: ClientEnd, kind: number): void {
+    if (kind === RequestKind.Terminate && client.framer.messageLength === 4) {
+      client.onTerminate();
+    } else {
+      client.onBadRequest(kind === RequestKind.Terminate ? 'header' : 'type', headerOf(client));
+    }
+  }
+
+  /** The time in the queue belongs to the query and to the transaction that waited. */
+  #count(client: ClientEnd, code: number): void {
+    const { stats } = this.#link.server.pool;
+    if (client.queryStartMs === 0) {
+      const { queuedSinceMs } = client;
+      client.queryStartMs = queuedSinceMs === 0 ? this.#link.host.nowMs() : queuedSinceMs;
+      client.queuedSinceMs = 0;
+      client.lastRequestMs = client.queryStartMs;
+      stats.queryCount++;
+    } else if (code === FrontendCode.Query) {
+      stats.queryCount++;
+    }
+    if (client.xactStartMs === 0) {
+      client.xactStartMs = client.queryStartMs;
+      stats.xactCount++;
+    }
+  }
+
+  /** Copies and writes: the chunk is a buffer that other clients read into as well. */
+  #send(savedHeader: Buffer | null, chunk: Buffer, start: number, end: number): void {
+    const headerBytes = savedHeader === null ? 0 : savedHeader.length;
+    const requestBytes = headerBytes + end - start;
+    if (requestBytes === 0) {
+      return;
+    }
+    const link = this.#link;
+    const { prefix } = this;
+    const prefixBytes = prefix === null ? 0 : prefix.length;
+    const out = Buffer.allocUnsafe(prefixBytes + requestBytes);
+    if (prefix !== null) {
+      prefix.copy(out, 0);
+      this.prefix = null;
+    }
+    if (savedHeader !== null) {
+      savedHeader.copy(out, prefixBytes);
+    }
+    chunk.copy(out, prefixBytes + headerBytes, start, end);
+    link.server.pool.stats.receivedBytes += requestBytes;
+    if (!link.server.write(out)) {
+      this.#isServerFull = true;
+      link.client?.pauseReading();
+    }
+  }
+
+  /** A long pipeline takes its turn while others wait; an endless one is not read for a while. */
+  #holdBackIfNeeded(client: ClientEnd): void {
+    const { ledger, server } = this.#link;
+    if (ledger.length < LONG_PIPELINE || this.#isHeldBack) {
+      return;
+    }
+    const mustTakeTurns = server.pool.waitingClients.length > 0 && ledger.isReadyOwed;
+    if ((mustTakeTurns && !ledger.isCopyIn) || ledger.length > MAX_OUTSTANDING) {
+      this.#isHeldBack = true;
+      client.pauseReading();
+    }
+  }
+
+  /** The kernel has taken what was written to the server. */
+  onServerDrain(): void {
+    this.#isServerFull = false;
+    this.#resume();
+  }
+
+  /** What was owed has been answered, or the server waits for COPY data. */
+  stopHoldingBack(): void {
+    if (this.#isHeldBack) {
+      this.#isHeldBack = false;
+      this.#resume();
+    }
+  }
+
+  #resume(): void {
+    if (!this.#isServerFull && !this.#isHeldBack) {
+      this.#link.client?.resumeReading();
+    }
+  }
+
+  /** Forgets the client. What the server socket has not taken yet stays on its way. */
+  reset(): void {
+    this.prefix = null;
+    this.#isHeldBack = false;
+  }
+}
+
+function headerOf(client: ClientEnd): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(client.framer.code, 0);
+  header.writeInt32BE(client.framer.messageLength, 1);
+  return header;
+}

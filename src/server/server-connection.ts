@@ -1,0 +1,345 @@
+import type { PasswordDeriver } from '../auth/password-derivation.ts';
+import type { ServerCredential } from '../auth/credentials.ts';
+import type { LinkedList } from '../base/linked-list.ts';
+import type { Settings } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import { ServerState } from '../pool/states.ts';
+import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
+import { PROTOCOL_3_0 } from '../protocol/codes.ts';
+import { TERMINATE } from '../protocol/pg-protocol.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { writeStartupMessage } from '../protocol/startup-writer.ts';
+import type { RelayPool, ServerEnd } from '../relay/ends.ts';
+import { Link, type LinkHost } from '../relay/link.ts';
+import type { ParameterValues } from '../relay/parameter-cache.ts';
+import { ServerLogin, type LoginResult } from './server-login.ts';
+import { connectOptions, serverAddress } from './server-target.ts';
+
+/** What server connections need from around them. */
+export interface ServerHost {
+  readonly link: LinkHost;
+  readonly logger: Logger;
+  readonly settings: Settings;
+  readonly deriver: PasswordDeriver;
+  /** Cryptographically strong random bytes. */
+  randomBytes(bytes: number): Buffer;
+  /** 0 ≤ result < 1. */
+  random(): number;
+  nowMs(): number;
+  wallMs(): number;
+  /** What to log in with to the server of `pool`. */
+  credentialOf(pool: RelayPool): ServerCredential;
+  /** Sends a cancel request to the server process behind `server`. */
+  cancel(server: ServerConnection): void;
+}
+
+/** Smallest part of `server_lifetime` that a connection lives: spreads the reconnects of a pool. */
+const MIN_LIFETIME_SHARE = 0.8;
+
+/** One connection to PostgreSQL. */
+export class ServerConnection implements ServerEnd, StreamHandler {
+  // Membership in a list of the pool
+  listPrev: ServerEnd | null = null;
+  listNext: ServerEnd | null = null;
+  list: LinkedList<ServerEnd> | null = null;
+  state: ServerState = ServerState.Login;
+
+  readonly id: number;
+  readonly pool: RelayPool;
+  readonly link: Link;
+  readonly parameters: ParameterValues;
+  readonly connectedAtMs: number;
+  readonly connectedWallMs: number;
+  readonly lifetimeShare: number;
+  lastActivityMs: number;
+  testStartMs = 0;
+  isCloseNeeded = false;
+  cancelsInFlight = 0;
+  isClosed = false;
+  cancelKey: CancelKey | null = null;
+
+  readonly #host: ServerHost;
+  readonly #stream: SocketStream;
+  #login: ServerLogin | null;
+  /** What the server reported at login, until the connect query is done. */
+  #welcome: ReadonlyMap<string, string> = new Map();
+
+  /** Begins to connect and joins `pool`, whose permit must have been taken. */
+  constructor(id: number, pool: RelayPool, host: ServerHost) {
+    this.id = id;
+    this.pool = pool;
+    this.#host = host;
+    this.link = new Link(this, host.link);
+    this.parameters = host.link.tracked.emptyValues();
+    this.connectedAtMs = host.nowMs();
+    this.connectedWallMs = host.wallMs();
+    this.lastActivityMs = this.connectedAtMs;
+    this.lifetimeShare = 1 - (1 - MIN_LIFETIME_SHARE) * host.random();
+    this.#login = new ServerLogin(
+      {
+        user: pool.user.name,
+        ...host.credentialOf(pool),
+        deriver: host.deriver,
+        random: (bytes) => host.randomBytes(bytes),
+      },
+      (message) => this.#stream.write(message),
+      (result) => {
+        this.#onLoginResult(result);
+      },
+    );
+    pool.addServer(this);
+    const target = connectOptions(pool.database.config, host.settings);
+    this.#stream = SocketStream.connect(target, this, () => {
+      this.#onConnect();
+    });
+  }
+
+  /** Process id of the server process, 0 until known. */
+  get processId(): number {
+    return this.cancelKey?.processId ?? 0;
+  }
+
+  /** Address and port of our end. */
+  get local(): { readonly address: string; readonly port: number } {
+    return this.#stream.local;
+  }
+
+  /** Address and port of the server: the resolved ones once connected. */
+  get remote(): { readonly address: string; readonly port: number } {
+    const { remote } = this.#stream;
+    return remote.address === '' ? serverAddress(this.pool.database.config) : remote;
+  }
+
+  describe(): string {
+    const { address, port } = this.remote;
+    const ageSeconds = Math.floor((this.#host.nowMs() - this.connectedAtMs) / 1000);
+    return `server ${address}:${String(port)}, process ${String(this.processId)}, connected for ${String(ageSeconds)} s`;
+  }
+
+  // ---- login ----
+
+  #onConnect(): void {
+    const { config } = this.pool.database;
+    const parameters: [string, string][] = [
+      ['user', this.pool.user.name],
+      ['database', config.dbname ?? this.pool.database.name],
+    ];
+    const optional: [string, string | null][] = [
+      ['client_encoding', config.clientEncoding],
+      ['datestyle', config.datestyle],
+      ['timezone', config.timezone],
+      ['application_name', config.applicationName],
+    ];
+    for (const [name, value] of optional) {
+      if (value !== null) {
+        parameters.push([name, value]);
+      }
+    }
+    this.#stream.write(writeStartupMessage(PROTOCOL_3_0, parameters));
+  }
+
+  #onLoginResult(result: LoginResult): void {
+    if (this.isClosed) {
+      return;
+    }
+    switch (result.kind) {
+      case 'going_on':
+        return;
+      case 'refused': {
+        const { sqlstate, message, detail, hint, severity } = result.report;
+        this.#host.logger.warn('server_login_failed', {
+          ...this.#logFields(),
+          sqlstate,
+          error: `${severity} ${message}`,
+        });
+        const error: PoolerError = {
+          severity: 'FATAL',
+          sqlstate,
+          message,
+          reason: 'server_error',
+          detail: detail === '' ? undefined : detail,
+          hint: hint === '' ? undefined : hint,
+        };
+        this.#failLogin(error, error, message);
+        return;
+      }
+      case 'failed': {
+        const { message, reason } = result;
+        this.#host.logger.warn('server_login_failed', { ...this.#logFields(), error: reason });
+        const error = poolerError('serverLoginFailed', message);
+        this.#failLogin(error, error, message);
+        return;
+      }
+      case 'done':
+        this.#onLoggedIn(result.rest);
+    }
+  }
+
+  #failLogin(error: PoolerError | null, fallback: PoolerError, reason: string): void {
+    this.pool.onServerLoginFailed(error, fallback);
+    this.disconnect(reason);
+  }
+
+  #onLoggedIn(rest: Buffer | null): void {
+    const login = this.#login;
+    if (login === null) {
+      return;
+    }
+    this.#login = null;
+    this.cancelKey = login.cancelKey;
+    this.#welcome = login.parameters;
+    for (const [name, value] of login.parameters) {
+      const index = this.#host.link.tracked.indexOf(name);
+      if (index !== -1) {
+        this.parameters[index] = value;
+      }
+    }
+    if (this.#host.settings.logConnections) {
+      this.#host.logger.info('server_connected', this.#logFields());
+    }
+    const { connectQuery } = this.pool.database.config;
+    if (connectQuery === null || connectQuery === '') {
+      this.pool.onServerLoggedIn(this, this.#welcome);
+    } else {
+      this.link.runInternal('connect', connectQuery);
+    }
+    if (rest !== null && !this.isClosed) {
+      this.link.onServerData(rest, rest.length);
+    }
+  }
+
+  onConnectQueryDone(error: ServerReport | null): void {
+    if (error !== null) {
+      this.#host.logger.error('server_query_failed', {
+        ...this.#logFields(),
+        query: 'connect_query',
+        error: `${error.severity}: ${error.message}`,
+      });
+    }
+    this.pool.onServerLoggedIn(this, this.#welcome);
+  }
+
+  // ---- bytes ----
+
+  onStreamData(chunk: Buffer, end: number): void {
+    if (this.isClosed) {
+      return;
+    }
+    if (this.#login === null) {
+      this.link.onServerData(chunk, end);
+    } else {
+      this.lastActivityMs = this.#host.nowMs();
+      this.#onLoginResult(this.#login.onData(chunk.subarray(0, end)));
+    }
+  }
+
+  onStreamDrain(): void {
+    this.link.onServerDrain();
+  }
+
+  onStreamEnd(): void {
+    this.#onLost(null);
+  }
+
+  onStreamClosed(error: Error | null): void {
+    this.#onLost(error);
+  }
+
+  #onLost(error: Error | null): void {
+    if (this.isClosed) {
+      return;
+    }
+    const cause = error === null ? 'server closed the connection' : error.message;
+    if (this.#login === null && this.state !== ServerState.Login) {
+      this.disconnect(this.link.fatal?.message ?? `server conn crashed? (${cause})`);
+      return;
+    }
+    this.#host.logger.warn('server_connect_failed', { ...this.#logFields(), error: cause });
+    const fallback = poolerError('serverLoginFailed', `connect failed: ${cause}`);
+    this.#failLogin(null, { ...fallback, message: 'connect failed' }, 'connect failed');
+  }
+
+  onStreamFault(error: unknown): void {
+    this.#host.logger.error('invariant_broken', {
+      ...this.#logFields(),
+      error: describeFault(error),
+    });
+    this.disconnect('internal error');
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#stream.write(chunk);
+  }
+
+  pauseReading(): void {
+    this.#stream.pause();
+  }
+
+  resumeReading(): void {
+    this.#stream.resume();
+  }
+
+  detachReadBuffer(): void {
+    this.#stream.detachReadBuffer();
+  }
+
+  // ---- the pool's wishes ----
+
+  startReset(): void {
+    this.link.runInternal('reset', this.#host.settings.serverResetQuery);
+  }
+
+  startCheck(): void {
+    this.link.runInternal('check', this.#host.settings.serverCheckQuery ?? '');
+  }
+
+  requestCancel(): void {
+    this.#host.cancel(this);
+  }
+
+  disconnect(reason: string): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
+    if (this.#host.settings.logDisconnections) {
+      const ageMs = this.#host.nowMs() - this.connectedAtMs;
+      this.#host.logger.info('server_disconnected', {
+        ...this.#logFields(),
+        reason,
+        ageSeconds: Math.floor(ageMs / 1000),
+      });
+    }
+    if (reason === 'connect timeout') {
+      this.pool.onServerLoginFailed(null, {
+        ...poolerError('serverLoginFailed', reason),
+        message: reason,
+      });
+    }
+    this.#login?.dispose();
+    if (this.#login === null) {
+      this.#stream.write(TERMINATE);
+    }
+    this.#stream.destroy();
+    this.link.onServerGone(reason);
+    this.pool.onServerClosed(this);
+  }
+
+  #logFields(): object {
+    const { address, port } = this.remote;
+    return {
+      server: this.id,
+      database: this.pool.database.name,
+      user: this.pool.user.name,
+      address,
+      port,
+      process: this.processId,
+    };
+  }
+}
+
+/** Turns what was thrown into text for the log: the stack names the bug. */
+function describeFault(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,56 @@
+import type { ConsoleRole } from '../../../src/admin/commands.ts';
+import { ConsoleSession } from '../../../src/admin/console-session.ts';
+import { decode, type Decoded } from './decode.ts';
+import { FakeControl } from './fake-control.ts';
+
+/** A console session on a fake control, with its output decoded. */
+export class ConsoleFixture {
+  readonly control = new FakeControl();
+  readonly audited: string[] = [];
+  readonly session: ConsoleSession;
+  #sent: Buffer[] = [];
+
+  constructor(role: ConsoleRole = 'admin') {
+    this.session = new ConsoleSession({
+      control: this.control,
+      actor: { user: 'alice', address: '192.0.2.1:5000' },
+      role,
+      send: (messages) => this.#sent.push(messages),
+      audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
+    });
+  }
+
+  /** Sends a query and returns what has been answered by the time it is taken. */
+  query(sql: string): Decoded[] {
+    this.session.onQuery(sql);
+    return this.output();
+  }
+
+  /** Returns what was sent since the last call. */
+  output(): Decoded[] {
+    const messages = decode(Buffer.concat(this.#sent));
+    this.#sent = [];
+    return messages;
+  }
+}
+
+/** One line for each message, for comparing whole conversations. */
+export function summary(messages: readonly Decoded[]): string[] {
+  return messages.map((message) => {
+    switch (message.type) {
+      case 'RowDescription':
+        return `RowDescription ${message.columns.map(({ name }) => name).join(',')}`;
+      case 'DataRow':
+        return `DataRow ${message.values.map((value) => value ?? 'NULL').join('|')}`;
+      case 'CommandComplete':
+        return `CommandComplete ${message.tag}`;
+      case 'EmptyQueryResponse':
+        return 'EmptyQueryResponse';
+      case 'ReadyForQuery':
+        return `ReadyForQuery ${message.status}`;
+      case 'ErrorResponse':
+      case 'NoticeResponse':
+        return `${message.type} ${message.severity} ${message.sqlstate} ${message.message}`;
+    }
+  });
+}

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { Credentials } from '../../../src/auth/credentials.ts';
+import type { LoginMethod, LoginPlan } from '../../../src/auth/login-plan.ts';
+import { md5Digest } from '../../../src/auth/md5.ts';
+import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
+import type { ScramKeys } from '../../../src/auth/scram-crypto.ts';
+import { NO_SECRET } from '../../../src/auth/secret.ts';
+import type { Secret } from '../../../src/auth/secret.ts';
+import { makeVerifier, seededRandom, TEST_ITERATIONS } from './support.ts';
+import { keysFromSaltedPassword } from '../../../src/auth/scram-crypto.ts';
+import { pbkdf2Sync } from 'node:crypto';
+
+const VERIFIER = makeVerifier('pencil');
+const PLAIN: Secret = { kind: 'plain', password: 'pencil' };
+const MD5: Secret = { kind: 'md5', digest: md5Digest('pencil', 'md5-user') };
+
+function makeCredentials(users: readonly (readonly [string, Secret])[], seed = 'x'): Credentials {
+  const credentials = new Credentials({
+    deriver: new PasswordDeriver(),
+    random: seededRandom(seed),
+    scramIterations: TEST_ITERATIONS,
+  });
+  credentials.load(new Map(users));
+  return credentials;
+}
+
+const ALL = [
+  ['plain-user', PLAIN],
+  ['md5-user', MD5],
+  ['scram-user', VERIFIER],
+  ['empty-user', NO_SECRET],
+] as const;
+
+function keysOf(password: string): ScramKeys {
+  const { salt, iterations } = VERIFIER;
+  const keys = keysFromSaltedPassword(pbkdf2Sync(password, salt, iterations, 32, 'sha256'));
+  return { clientKey: keys.clientKey, serverKey: keys.serverKey, salt, iterations };
+}
+
+function refusalOf(plan: LoginPlan): string | null {
+  return plan.method === 'trust' ? null : plan.refusal;
+}
+
+/** What a client sees of a plan before it proves anything. */
+function challengeOf(plan: LoginPlan): unknown {
+  if (plan.method === 'scram' && plan.source.kind === 'stored') {
+    const { salt, iterations } = plan.source.verifier;
+    return { method: plan.method, saltBytes: salt.length, iterations };
+  }
+  return { method: plan.method };
+}
+
+describe('Credentials.resolveLogin', () => {
+  it.each([
+    ['trust', 'plain-user', { method: 'trust', isKnown: true }],
+    ['trust', 'empty-user', { method: 'trust', isKnown: true }],
+    ['trust', 'nobody', { method: 'trust', isKnown: false }],
+    ['any', 'nobody', { method: 'trust', isKnown: true }],
+    ['plain', 'plain-user', { method: 'plain', secret: PLAIN, refusal: null }],
+    ['plain', 'md5-user', { method: 'plain', secret: MD5, refusal: null }],
+    ['plain', 'scram-user', { method: 'plain', secret: VERIFIER, refusal: null }],
+    ['md5', 'plain-user', { method: 'md5', digest: md5Digest('pencil', 'plain-user') }],
+    ['md5', 'md5-user', { method: 'md5', digest: MD5.digest, refusal: null }],
+    ['md5', 'scram-user', { method: 'scram', source: { kind: 'stored', verifier: VERIFIER } }],
+    ['scram-sha-256', 'scram-user', { source: { kind: 'stored', verifier: VERIFIER } }],
+    ['scram-sha-256', 'plain-user', { source: { kind: 'derived' }, refusal: null }],
+    ['scram-sha-256', 'md5-user', { refusal: 'the md5 secret of this user cannot check SCRAM' }],
+  ] as const)('plans %s for %s', (method, user, expected) => {
+    expect(makeCredentials(ALL).resolveLogin(method, user)).toMatchObject(expected);
+  });
+
+  it.each(['plain', 'md5', 'scram-sha-256'] as const)(
+    'refuses unknown users, and those without a password, under %s',
+    (method) => {
+      const credentials = makeCredentials(ALL);
+      expect(refusalOf(credentials.resolveLogin(method, 'nobody'))).toBe('no such user');
+      expect(refusalOf(credentials.resolveLogin(method, '__proto__'))).toBe('no such user');
+      expect(refusalOf(credentials.resolveLogin(method, 'empty-user'))).toBe(
+        'user has no password',
+      );
+    },
+  );
+
+  it.each([
+    ['plain', 'plain-user'],
+    ['md5', 'plain-user'],
+    ['md5', 'md5-user'],
+    ['md5', 'scram-user'],
+    ['scram-sha-256', 'scram-user'],
+  ] as const)('shows unknown users the %s challenge of %s', (method: LoginMethod, user) => {
+    const credentials = makeCredentials(ALL.filter(([name]) => name === user));
+    const real = credentials.resolveLogin(method, user);
+    const mock = credentials.resolveLogin(method, 'nobody');
+    expect(challengeOf(mock)).toEqual(challengeOf(real));
+  });
+
+  it('gives unknown users each challenge about as often as known ones, and always the same', () => {
+    const credentials = makeCredentials([
+      ['a', VERIFIER],
+      ['b', MD5],
+      ['c', PLAIN],
+      ['d', VERIFIER],
+    ]);
+    const methods = (): string[] =>
+      Array.from(
+        { length: 400 },
+        (_, i) => credentials.resolveLogin('md5', `u${String(i)}`).method,
+      );
+    const scramCount = methods().filter((method) => method === 'scram').length;
+    expect(scramCount).toBeGreaterThan(150);
+    expect(scramCount).toBeLessThan(250);
+    expect(methods()).toEqual(methods());
+  });
+
+  it('makes one verifier per user with a plain password, until the file is read again', () => {
+    const credentials = makeCredentials(ALL);
+    const lazy = (user: string): unknown => {
+      const plan = credentials.resolveLogin('scram-sha-256', user);
+      return plan.method === 'scram' && plan.source.kind === 'derived' ? plan.source.lazy : null;
+    };
+    const first = lazy('plain-user');
+    expect(first).not.toBeNull();
+    expect(lazy('plain-user')).toBe(first);
+    credentials.load(new Map<string, Secret>(ALL));
+    expect(lazy('plain-user')).not.toBe(first);
+  });
+});
+
+describe('Credentials.load', () => {
+  it('keeps a user that is gone from the file known, without a password', () => {
+    const credentials = makeCredentials(ALL);
+    credentials.load(new Map());
+    expect(credentials.isKnown('plain-user')).toBe(true);
+    expect(credentials.serverSecret('plain-user').secret).toEqual(NO_SECRET);
+    expect(credentials.resolveLogin('trust', 'plain-user')).toMatchObject({ isKnown: true });
+    expect(refusalOf(credentials.resolveLogin('md5', 'plain-user'))).toBe('user has no password');
+  });
+
+  it('takes new iterations for mock logins', () => {
+    const credentials = makeCredentials([]);
+    credentials.load(new Map(), 99);
+    expect(challengeOf(credentials.resolveLogin('scram-sha-256', 'nobody'))).toMatchObject({
+      iterations: 99,
+    });
+  });
+});
+
+describe('Credentials.serverSecret', () => {
+  it('has no secret for an unknown user', () => {
+    const credentials = makeCredentials(ALL);
+    expect(credentials.serverSecret('constructor')).toEqual({ secret: NO_SECRET, keys: null });
+  });
+
+  it('hands out keys that a client has proved', () => {
+    const credentials = makeCredentials(ALL);
+    expect(credentials.serverSecret('scram-user').keys).toBeNull();
+    expect(credentials.learnKeys('scram-user', keysOf('pencil'))).toBe(true);
+    expect(credentials.serverSecret('scram-user').keys).toEqual(keysOf('pencil'));
+  });
+
+  it('refuses keys that do not fit the secret', () => {
+    const credentials = makeCredentials(ALL);
+    const keys = keysOf('pencil');
+    expect(credentials.learnKeys('scram-user', keysOf('pencils'))).toBe(false);
+    expect(credentials.learnKeys('scram-user', { ...keys, iterations: 1 })).toBe(false);
+    expect(credentials.learnKeys('scram-user', { ...keys, salt: Buffer.from('x') })).toBe(false);
+    expect(credentials.learnKeys('scram-user', { ...keys, serverKey: keys.clientKey })).toBe(false);
+    expect(credentials.learnKeys('plain-user', keys)).toBe(false);
+    expect(credentials.learnKeys('nobody', keys)).toBe(false);
+    expect(credentials.serverSecret('scram-user').keys).toBeNull();
+  });
+
+  it('keeps learnt keys over a reload of the same secret, and drops them with another', () => {
+    const credentials = makeCredentials(ALL);
+    credentials.learnKeys('scram-user', keysOf('pencil'));
+    credentials.load(new Map<string, Secret>(ALL));
+    expect(credentials.serverSecret('scram-user').keys).not.toBeNull();
+    credentials.load(new Map([['scram-user', makeVerifier('other')]]));
+    expect(credentials.serverSecret('scram-user').keys).toBeNull();
+  });
+});

@@ -1,0 +1,66 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+import type { TestProjectInlineConfiguration } from 'vitest/config';
+
+/** Two cores are what a small machine has; PostgreSQL and the pooler need one of them. */
+const INTEGRATION_TIMEOUT_MS = 30_000;
+
+/** Pure tests: in parallel, without network. */
+function pureProject(name: string): TestProjectInlineConfiguration {
+  return {
+    test: { name, include: [`test/${name}/**/*.test.ts`], sequence: { groupOrder: 0 } },
+  };
+}
+
+/** Tests against a real PostgreSQL: one file at a time, each in a process of its own. */
+function serverProject(name: string, groupOrder: number): TestProjectInlineConfiguration {
+  return {
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      pool: 'forks',
+      fileParallelism: false,
+      maxWorkers: 1,
+      globalSetup: ['test/support/global-setup.ts'],
+      testTimeout: INTEGRATION_TIMEOUT_MS,
+      hookTimeout: INTEGRATION_TIMEOUT_MS,
+      sequence: { groupOrder },
+    },
+  };
+}
+
+/** Whether a folder of tests has any: a project without files would be an error. */
+function hasTests(name: string): boolean {
+  const directory = `test/${name}`;
+  return (
+    existsSync(directory) &&
+    readdirSync(directory, { recursive: true }).some((file) => String(file).endsWith('.test.ts'))
+  );
+}
+
+/** The projects whose folder has tests, in the order of their groups. */
+function projects(): TestProjectInlineConfiguration[] {
+  const memory = serverProject('memory', 3);
+  return [
+    ...['unit', 'wire', 'tidy'].map((name) => ({ name, project: pureProject(name) })),
+    { name: 'integration', project: serverProject('integration', 1) },
+    { name: 'conformance', project: serverProject('conformance', 2) },
+    { name: 'memory', project: { test: { ...memory.test, execArgv: ['--expose-gc'] } } },
+  ]
+    .filter(({ name }) => hasTests(name))
+    .map(({ project }) => project);
+}
+
+export default defineConfig({
+  test: {
+    projects: projects(),
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      thresholds: {
+        'src/{protocol,pool,relay}/**/*.ts': { lines: 90, branches: 85, functions: 90 },
+      },
+    },
+  },
+});
