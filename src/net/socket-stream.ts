@@ -1,13 +1,6 @@
 import net from 'node:net';
-
-/**
- * HOT PATH: guarded by `npm run bench`.
- *
- * The one place that touches a Node internal: the handle of an accepted socket. Node hands out
- * accepted sockets that allocate a buffer for each read; a socket built anew on the same handle
- * with `onread` reads into a buffer of ours. Where the handle is not to be had, `'data'` events
- * are used instead and everything works the same, only slower.
- */
+import { getSystemErrorName } from 'node:util';
+import { RawWriter, rawHandleOf, readInto, type RawHandle, type RawReader } from './raw-handle.ts';
 
 /** What the owner of a {@link SocketStream} is told. All calls are synchronous. */
 export interface StreamHandler {
@@ -15,10 +8,10 @@ export interface StreamHandler {
    * Bytes have arrived.
    *
    * @param chunk - borrowed: valid during the call only, on every transport.
-   * @param end - bytes used, 0 < end ≤ chunk.length; what lies behind is rubbish.
+   * @param end - bytes used, `1 <= end <= chunk.length`; what lies behind is rubbish.
    */
   onStreamData(chunk: Buffer, end: number): void;
-  /** The kernel has taken what was written, after a `write` that returned `false`. */
+  /** Everything written has been taken by the kernel, after a `write` that returned `false`. */
   onStreamDrain(): void;
   /** The peer has finished writing. */
   onStreamEnd(): void;
@@ -30,6 +23,8 @@ export interface StreamHandler {
 
 /** Bytes read at a time, at most. */
 export const READ_BUFFER_BYTES = 65_536;
+/** Bytes on their way beyond which a writer is asked to wait. */
+const HIGH_WATER_BYTES = 65_536;
 
 /**
  * Reads of all client sockets go here: requests are small and are copied before they are written,
@@ -42,56 +37,58 @@ interface OwnedSocket extends net.Socket {
 }
 
 // One set of listeners for all sockets: a closure per event and socket would cost memory.
-function onRead(this: OwnedSocket, bytes: number, chunk: Uint8Array): boolean {
-  return this.maitredStream.deliver(chunk as Buffer, bytes);
-}
 function onData(this: OwnedSocket, chunk: Buffer): void {
-  this.maitredStream.deliver(chunk, chunk.length);
+  this.maitredStream.onPublicData(chunk);
 }
 function onDrain(this: OwnedSocket): void {
-  this.maitredStream.deliverDrain();
+  this.maitredStream.onDrained();
 }
 function onEnd(this: OwnedSocket): void {
-  this.maitredStream.deliverEnd();
+  this.maitredStream.onRawEnd();
 }
 function onError(this: OwnedSocket, error: Error): void {
-  this.maitredStream.deliverError(error);
+  this.maitredStream.onError(error);
 }
 function onClose(this: OwnedSocket): void {
-  this.maitredStream.deliverClosed();
+  this.maitredStream.onClosed();
 }
 
-/** One TCP or unix socket as a stream of borrowed chunks. */
-export class SocketStream {
-  #socket: net.Socket | null = null;
-  #handler: StreamHandler;
-  #error: Error | null = null;
-  /** What the next read goes to, when that changes. */
-  #nextBuffer: Buffer | null;
+/**
+ * HOT PATH: guarded by `npm run bench`.
+ *
+ * One TCP or unix socket as a stream of borrowed chunks. A client's socket reads into a buffer that
+ * all clients share, a server's into a buffer of its own.
+ */
+export class SocketStream implements RawReader {
+  readonly #socket: net.Socket;
+  readonly #handler: StreamHandler;
+  /** Direct access to the socket; null until connected, and where it is not to be had. */
+  #handle: RawHandle | null = null;
+  #writer: RawWriter | null = null;
+  #readBuffer: Buffer;
+  /** What reads go to from the next one on; null to stay. */
+  #nextBuffer: Buffer | null = null;
+  /** Bytes handed to the kernel that it has not taken yet. */
+  #rawPendingBytes = 0;
+  #isDrainWanted = false;
   #isEnded = false;
+  #isClosed = false;
+  #isPaused = false;
+  #error: Error | null = null;
 
-  private constructor(handler: StreamHandler, firstBuffer: Buffer) {
+  private constructor(socket: net.Socket, handler: StreamHandler, readBuffer: Buffer) {
+    this.#socket = socket;
     this.#handler = handler;
-    this.#nextBuffer = firstBuffer;
+    this.#readBuffer = readBuffer;
+    (socket as OwnedSocket).maitredStream = this;
+    socket.on('error', onError);
+    socket.on('close', onClose);
   }
 
-  /**
-   * Takes over a socket accepted by a server that was made with `pauseOnConnect`; reading starts at
-   * once. The accepted socket object is dead afterwards, and its server no longer counts it.
-   */
+  /** Takes over a socket accepted by a server made with `pauseOnConnect`. Reading starts at once. */
   static adopt(accepted: net.Socket, handler: StreamHandler): SocketStream {
-    const stream = new SocketStream(handler, sharedReadBuffer);
-    const internals = accepted as unknown as { _handle: object | null };
-    const handle = internals._handle;
-    if (handle === null || !('useUserBuffer' in handle)) {
-      stream.#own(accepted);
-      accepted.on('data', onData);
-      accepted.resume();
-      return stream;
-    }
-    internals._handle = null;
-    const options = { handle, onread: stream.#onread(), allowHalfOpen: true };
-    stream.#own(new net.Socket(options as net.SocketConstructorOpts));
+    const stream = new SocketStream(accepted, handler, sharedReadBuffer);
+    stream.#begin();
     return stream;
   }
 
@@ -101,39 +98,82 @@ export class SocketStream {
     handler: StreamHandler,
     onConnect: () => void,
   ): SocketStream {
-    const stream = new SocketStream(handler, Buffer.allocUnsafeSlow(READ_BUFFER_BYTES));
-    const options = { ...target, onread: stream.#onread(), allowHalfOpen: true };
-    const socket = net.connect(options as net.NetConnectOpts);
-    stream.#own(socket);
-    socket.once('connect', onConnect);
+    const socket = net.connect({ ...target, allowHalfOpen: true });
+    const stream = new SocketStream(socket, handler, Buffer.allocUnsafeSlow(READ_BUFFER_BYTES));
+    socket.once('connect', () => {
+      stream.#begin();
+      onConnect();
+    });
     return stream;
   }
 
-  #onread(): object {
-    return {
-      // Asked once at the start and after each read; null keeps the buffer as it is.
-      buffer: () => {
-        const next = this.#nextBuffer;
-        this.#nextBuffer = null;
-        return next;
-      },
-      callback: onRead,
-    };
+  #begin(): void {
+    const socket = this.#socket;
+    const handle = rawHandleOf(socket);
+    if (handle === null) {
+      socket.on('data', onData);
+      socket.on('drain', onDrain);
+      socket.on('end', onEnd);
+      socket.resume();
+      return;
+    }
+    // The socket's own reading must not start beside ours.
+    socket.pause();
+    this.#handle = handle;
+    this.#writer = new RawWriter(handle, (bytes, status) => {
+      this.#onWritten(bytes, status);
+    });
+    readInto(handle, this.#readBuffer, this);
   }
 
-  #own(socket: net.Socket): void {
-    (socket as OwnedSocket).maitredStream = this;
-    this.#socket = socket;
-    socket.on('drain', onDrain);
-    socket.on('end', onEnd);
-    socket.on('error', onError);
-    socket.on('close', onClose);
+  // ---- writing ----
+
+  /**
+   * Writes `chunk`.
+   *
+   * @param chunk - must stay unchanged while {@link pendingBytes} is above zero.
+   * @returns whether the caller may go on; after `false`, `onStreamDrain` tells when. Never throws.
+   */
+  write(chunk: Buffer): boolean {
+    if (this.#isEnded) {
+      return true;
+    }
+    const writer = this.#writer;
+    if (writer === null) {
+      return this.#socket.write(chunk);
+    }
+    const pending = writer.write(chunk);
+    if (pending === 0) {
+      return true;
+    }
+    if (pending < 0) {
+      this.onRawError(pending);
+      return true;
+    }
+    this.#rawPendingBytes += pending;
+    if (this.#rawPendingBytes < HIGH_WATER_BYTES) {
+      return true;
+    }
+    this.#isDrainWanted = true;
+    return false;
   }
 
-  /** Hands all further calls to `handler`. */
-  setHandler(handler: StreamHandler): void {
-    this.#handler = handler;
+  /** Bytes written that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.#writer === null ? this.#socket.writableLength : this.#rawPendingBytes;
   }
+
+  #onWritten(bytes: number, status: number): void {
+    this.#rawPendingBytes -= bytes;
+    if (status < 0) {
+      this.onRawError(status);
+    } else if (this.#rawPendingBytes === 0 && this.#isDrainWanted) {
+      this.#isDrainWanted = false;
+      this.onDrained();
+    }
+  }
+
+  // ---- reading ----
 
   /**
    * Lets the chunk of the current callback live on, because a write still refers to it: the next
@@ -143,87 +183,100 @@ export class SocketStream {
     this.#nextBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
   }
 
-  /** From the next read on, reads into a buffer of its own instead of the shared one. */
-  useOwnReadBuffer(): void {
-    this.#nextBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
-  }
-
-  /** From the next read on, reads into the buffer shared by all clients again. */
-  useSharedReadBuffer(): void {
-    this.#nextBuffer = sharedReadBuffer;
-  }
-
-  /**
-   * Writes `chunk`.
-   *
-   * @param chunk - must stay unchanged while {@link pendingBytes} is above zero.
-   * @returns whether the caller may go on; after `false`, `onStreamDrain` tells when. Never throws.
-   */
-  write(chunk: Buffer): boolean {
-    const socket = this.#socket;
-    if (socket === null || this.#isEnded) {
-      return true;
-    }
-    return socket.write(chunk);
-  }
-
-  /** Bytes written that the kernel has not taken yet. */
-  get pendingBytes(): number {
-    return this.#socket === null ? 0 : this.#socket.writableLength;
-  }
-
-  /** Local address and port, empty and 0 where unknown or on a unix socket. */
-  get local(): { readonly address: string; readonly port: number } {
-    return {
-      address: this.#socket?.localAddress ?? '',
-      port: this.#socket?.localPort ?? 0,
-    };
-  }
-
-  /** Address and port of the peer, empty and 0 where unknown or on a unix socket. */
-  get remote(): { readonly address: string; readonly port: number } {
-    return {
-      address: this.#socket?.remoteAddress ?? '',
-      port: this.#socket?.remotePort ?? 0,
-    };
-  }
-
-  /** Stops reading; what the kernel buffers hold stays there. */
+  /** Stops reading; what the kernel's buffers hold stays there. */
   pause(): void {
-    this.#socket?.pause();
+    if (!this.#isPaused && !this.#isClosed) {
+      this.#isPaused = true;
+      if (this.#handle === null) {
+        this.#socket.pause();
+      } else {
+        this.#handle.readStop();
+      }
+    }
   }
 
   /** Reads again. */
   resume(): void {
-    this.#socket?.resume();
+    if (this.#isPaused && !this.#isClosed) {
+      this.#isPaused = false;
+      if (this.#handle === null) {
+        this.#socket.resume();
+      } else {
+        this.#handle.readStart();
+      }
+    }
+  }
+
+  onRawRead(bytes: number): Buffer | undefined {
+    try {
+      this.#handler.onStreamData(this.#readBuffer, bytes);
+    } catch (error) {
+      this.#handler.onStreamFault(error);
+    }
+    const next = this.#nextBuffer;
+    if (next === null) {
+      return undefined;
+    }
+    this.#nextBuffer = null;
+    this.#readBuffer = next;
+    return next;
+  }
+
+  /** For the socket listeners only. */
+  onPublicData(chunk: Buffer): void {
+    try {
+      this.#handler.onStreamData(chunk, chunk.length);
+    } catch (error) {
+      this.#handler.onStreamFault(error);
+    }
+  }
+
+  // ---- ends ----
+
+  /** Address and port of our end, empty and 0 where unknown or on a unix socket. */
+  get local(): { readonly address: string; readonly port: number } {
+    return { address: this.#socket.localAddress ?? '', port: this.#socket.localPort ?? 0 };
+  }
+
+  /** Address and port of the peer, empty and 0 where unknown or on a unix socket. */
+  get remote(): { readonly address: string; readonly port: number } {
+    return { address: this.#socket.remoteAddress ?? '', port: this.#socket.remotePort ?? 0 };
   }
 
   /** Sends what is pending, then a FIN. Reading goes on, so that late bytes cause no reset. */
   end(): void {
     if (!this.#isEnded) {
       this.#isEnded = true;
-      this.#socket?.end();
+      this.#socket.end();
     }
   }
 
   /** Closes at once. `onStreamClosed` follows. */
   destroy(): void {
     this.#isEnded = true;
-    this.#socket?.destroy();
+    this.#isClosed = true;
+    this.#socket.destroy();
   }
 
-  /** For the socket listeners only. */
-  deliver(chunk: Buffer, end: number): boolean {
+  onRawEnd(): void {
     try {
-      this.#handler.onStreamData(chunk, end);
+      this.#handler.onStreamEnd();
     } catch (error) {
       this.#handler.onStreamFault(error);
     }
-    return true;
+  }
+
+  onRawError(errno: number): void {
+    if (!this.#isClosed) {
+      const name = getSystemErrorName(errno);
+      this.#isEnded = true;
+      this.#isClosed = true;
+      this.#socket.destroy(Object.assign(new Error(name), { code: name }));
+    }
   }
 
   /** For the socket listeners only. */
-  deliverDrain(): void {
+  onDrained(): void {
     try {
       this.#handler.onStreamDrain();
     } catch (error) {
@@ -232,23 +285,14 @@ export class SocketStream {
   }
 
   /** For the socket listeners only. */
-  deliverEnd(): void {
-    try {
-      this.#handler.onStreamEnd();
-    } catch (error) {
-      this.#handler.onStreamFault(error);
-    }
-  }
-
-  /** For the socket listeners only. */
-  deliverError(error: Error): void {
+  onError(error: Error): void {
     this.#error = error;
   }
 
   /** For the socket listeners only. */
-  deliverClosed(): void {
+  onClosed(): void {
     this.#isEnded = true;
-    this.#socket = null;
+    this.#isClosed = true;
     try {
       this.#handler.onStreamClosed(this.#error);
     } catch (error) {

@@ -78,6 +78,10 @@ export class Cleanup {
       link.runInternal('rollback', 'ROLLBACK');
       return;
     }
+    if (!link.replies.isAtBoundary) {
+      // The rest of a notice would reach the next client.
+      return;
+    }
     this.isActive = false;
     link.release(true);
   }

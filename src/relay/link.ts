@@ -127,8 +127,13 @@ export class Link {
   /** Forwards requests of the client. @param chunk - borrowed. */
   onClientData(chunk: Buffer, start: number, end: number): void {
     const { client } = this;
-    if (client !== null) {
-      this.requests.forward(client, chunk, start, end);
+    if (client === null) {
+      return;
+    }
+    this.requests.forward(client, chunk, start, end);
+    if (this.client === client && this.ledger.isEmpty) {
+      // Flush and stray COPY messages have no reply that would bring about the release.
+      this.#settle();
     }
   }
 
@@ -168,11 +173,16 @@ export class Link {
 
   #onViolation(found: string): void {
     const { client } = this;
+    const reason = `unexpected message from server: ${found}`;
     if (client !== null) {
       this.#detach(client);
-      client.disconnect(poolerError('serverProtocolViolation', found));
+      if (this.isMidReply) {
+        client.disconnectSilently(reason);
+      } else {
+        client.disconnect(poolerError('serverProtocolViolation', found));
+      }
     }
-    this.server.disconnect(`unexpected message from server: ${found}`);
+    this.server.disconnect(reason);
   }
 
   /** Gives the server connection back if it owes nothing and is outside of a transaction. */
@@ -229,6 +239,7 @@ export class Link {
   #detach(client: ClientEnd): void {
     this.client = null;
     client.link = null;
+    client.queuedSinceMs = 0;
     this.requests.reset();
     this.replies.resume();
   }
@@ -371,14 +382,19 @@ export class Link {
     if (client === null) {
       return;
     }
-    const isAtBoundary = client.framer.isAtBoundary;
+    // A header that was cut off has not been forwarded: only a body can be missing a part.
+    const isAtBoundary = client.framer.bodyRemaining === 0;
     this.#detach(client);
     if (this.server.isClosed) {
       return;
     }
     if (!isAtBoundary) {
       this.server.disconnect('client disconnect before everything was sent to the server');
-    } else if (this.ledger.isEmpty && this.transactionStatus === TransactionStatus.Idle) {
+    } else if (
+      this.ledger.isEmpty &&
+      this.transactionStatus === TransactionStatus.Idle &&
+      this.replies.isAtBoundary
+    ) {
       this.release(false);
     } else {
       this.#cleanup.begin(isGoodbye);
@@ -395,6 +411,9 @@ export class Link {
     this.#detach(client);
     if (this.#fatal !== null) {
       client.disconnectSilently(this.#fatal.message);
+    } else if (this.isMidReply) {
+      // An error in the middle of a row would be read as part of it.
+      client.disconnectSilently(reason);
     } else {
       const detail = `${this.server.describe()}: ${reason}`;
       client.disconnect(poolerError('serverCrashed', '', { detail }));

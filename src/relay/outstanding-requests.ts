@@ -13,8 +13,10 @@ import { BackendCode as B, FrontendCode as F } from '../protocol/codes.ts';
  *   simple queries included; an error while it handles Query, FunctionCall or Sync skips nothing.
  * - During COPY IN the server swallows Sync and Flush until CopyDone or CopyFail; outside of it,
  *   it ignores CopyData, CopyDone and CopyFail.
- * - A Sync that was on its way when COPY IN failed may have been swallowed or not: nobody can tell
- *   from outside. The ledger is then `isUnclear`, and the server connection must not be reused.
+ * - A Sync that was on its way when COPY IN failed may have been swallowed or not, and a request
+ *   sent in the midst of COPY IN either made it fail or came after it had failed by itself: nobody
+ *   can tell from outside. The ledger is then `isUnclear`, and the server connection must not be
+ *   reused.
  *
  * @source PostgreSQL manual, "Message Flow"
  */
@@ -134,8 +136,10 @@ export class OutstandingRequests {
           return;
         }
         if (this.#isCopyIn) {
-          // The server answers it by an error that ends the COPY; the message itself is consumed.
+          // The server answers it by an error that ends the COPY, and the message itself is
+          // consumed; unless the COPY has failed before, which makes it an ordinary request.
           this.#isCopyIn = false;
+          this.#isUnclear = true;
           return;
         }
         this.#ring.push(code);
@@ -356,6 +360,10 @@ export class OutstandingRequests {
       }
       if (code === F.Query || code === F.FunctionCall) {
         this.#readyOwed--;
+      }
+      if (code !== F.CopyDone && code !== F.CopyFail) {
+        // As for a request that comes later: it may turn out not to be a part of the COPY.
+        this.#isUnclear = true;
       }
       this.#isCopyIn = false;
       index++;

@@ -103,6 +103,9 @@ export class ReplyRelay {
       }
       if (kind !== ResponseKind.Data) {
         this.#onReply(code, chunk, offset, messageEnd, disposition);
+        if (this.violation !== null) {
+          break;
+        }
       }
       if (missing > 0) {
         this.#bodyRemaining = missing;
@@ -138,7 +141,7 @@ export class ReplyRelay {
 
   #flush(chunk: Buffer, start: number, end: number, isBorrowed: boolean): void {
     const { client, server } = this.#link;
-    if (start === end || client === null) {
+    if (start >= end || client === null) {
       return;
     }
     const view = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);

@@ -57,7 +57,9 @@ export class RequestRelay {
         savedHeader = framer.takeSaved();
       }
       this.#link.ledger.onFrontendMessage(framer.code);
-      this.#count(client, framer.code);
+      if (kind === RequestKind.Request && framer.code !== FrontendCode.Flush) {
+        this.#count(client, framer.code);
+      }
       framer.bodyRemaining = messageLength - 4;
       offset = framer.skipBody(bodyStart, end);
     }
@@ -73,7 +75,7 @@ export class RequestRelay {
     }
   }
 
-  /** The time in the queue belongs to the query and to the transaction that waited. */
+  /** Begins a query, unless one runs. The time in the queue belongs to the query and to the transaction that waited. */
   #count(client: ClientEnd, code: number): void {
     const { stats } = this.#link.server.pool;
     if (client.queryStartMs === 0) {

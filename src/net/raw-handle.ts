@@ -1,0 +1,148 @@
+/**
+ * HOT PATH: guarded by `npm run bench`.
+ *
+ * The one file that touches Node internals: the stream handle under a `net.Socket`. Reading by
+ * `handle.onread` into a buffer of our own and writing by `handle.writeBuffer` skip the stream
+ * classes, which cost more than everything else that maitred does for a transaction. All of it is
+ * looked for first ({@link rawHandleOf}); where anything is missing, {@link SocketStream} uses the
+ * public interface and everything works the same, only slower.
+ */
+
+/** A request object of a write; kept alive by Node until a write that was not immediate is done. */
+interface WriteRequest {
+  /** Called with 0 or a negative error number. */
+  oncomplete: ((status: number) => void) | null;
+  /** Keeps the bytes alive while the write is under way. */
+  buffer: Buffer | null;
+}
+
+/** The part of a TCP or pipe handle that is used. */
+export interface RawHandle {
+  onread: (this: RawHandle, unused: unknown) => Buffer | undefined;
+  /** Who is told of reads. */
+  maitredReader: RawReader;
+  readStart(): number;
+  readStop(): number;
+  useUserBuffer(buffer: Buffer): void;
+  /** @returns 0 or a negative error number. */
+  writeBuffer(request: WriteRequest, chunk: Buffer): number;
+}
+
+/** What reads are handed to. */
+export interface RawReader {
+  /** @returns the buffer for the next reads, or undefined to stay with the current one. */
+  onRawRead(bytes: number): Buffer | undefined;
+  /** The peer has finished writing. */
+  onRawEnd(): void;
+  /** @param errno - negative error number. */
+  onRawError(errno: number): void;
+}
+
+interface StreamBinding {
+  readonly WriteWrap: new () => WriteRequest;
+  /** Shared with C++: results of the last call. */
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
+}
+
+/** End of file, as libuv numbers it on every platform. */
+const UV_EOF = -4095;
+
+function findBinding(): StreamBinding | null {
+  const legacy = process as unknown as { binding?: (name: string) => Partial<StreamBinding> };
+  try {
+    const found = legacy.binding?.('stream_wrap');
+    const isComplete =
+      typeof found?.WriteWrap === 'function' &&
+      found.streamBaseState instanceof Int32Array &&
+      typeof found.kReadBytesOrError === 'number' &&
+      typeof found.kLastWriteWasAsync === 'number';
+    return isComplete ? (found as StreamBinding) : null;
+  } catch {
+    // A runtime without it: the public interface serves as well.
+    return null;
+  }
+}
+
+const binding = findBinding();
+
+/** Whether this runtime has what is needed; sockets may still lack it one by one. */
+export const isRawAvailable: boolean = binding !== null;
+
+const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer'] as const;
+
+/** Finds the handle of a socket; null where it cannot be used directly. */
+export function rawHandleOf(socket: object): RawHandle | null {
+  const { _handle: handle } = socket as { _handle?: Partial<RawHandle> | null };
+  if (binding === null || handle === undefined || handle === null) {
+    return null;
+  }
+  const isComplete = METHODS.every((name) => typeof handle[name] === 'function');
+  return isComplete ? (handle as RawHandle) : null;
+}
+
+function onRead(this: RawHandle): Buffer | undefined {
+  const result = binding!.streamBaseState[binding!.kReadBytesOrError]!;
+  if (result > 0) {
+    return this.maitredReader.onRawRead(result);
+  }
+  if (result === UV_EOF) {
+    this.maitredReader.onRawEnd();
+  } else if (result < 0) {
+    this.maitredReader.onRawError(result);
+  }
+  return undefined;
+}
+
+/**
+ * Reads from `handle` into `buffer` from now on.
+ *
+ * @param buffer - the caller keeps it alive until it hands over another one.
+ */
+export function readInto(handle: RawHandle, buffer: Buffer, reader: RawReader): void {
+  handle.maitredReader = reader;
+  handle.useUserBuffer(buffer);
+  handle.onread = onRead;
+  handle.readStart();
+}
+
+/** Writes to one handle, reusing the request object as long as the kernel takes everything. */
+export class RawWriter {
+  readonly #handle: RawHandle;
+  readonly #onDone: (bytes: number, status: number) => void;
+  #spare: WriteRequest | null = null;
+
+  /** @param onDone - told when a write that was not immediate has ended; status is 0 or negative. */
+  constructor(handle: RawHandle, onDone: (bytes: number, status: number) => void) {
+    this.#handle = handle;
+    this.#onDone = onDone;
+  }
+
+  /**
+   * Writes `chunk`.
+   *
+   * @param chunk - must stay unchanged until `onDone` if this returns above zero.
+   * @returns bytes that are still on their way, 0 when the kernel has taken all; a negative error
+   *   number when the connection is broken.
+   */
+  write(chunk: Buffer): number {
+    const request = this.#spare ?? new binding!.WriteWrap();
+    const status = this.#handle.writeBuffer(request, chunk);
+    if (status !== 0) {
+      return status;
+    }
+    if (binding!.streamBaseState[binding!.kLastWriteWasAsync] === 0) {
+      this.#spare = request;
+      return 0;
+    }
+    this.#spare = null;
+    request.buffer = chunk;
+    const bytes = chunk.length;
+    request.oncomplete = (result) => {
+      request.buffer = null;
+      this.#onDone(bytes, result);
+    };
+    return bytes;
+  }
+}

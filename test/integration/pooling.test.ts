@@ -1,0 +1,677 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import * as backend from '../support/backend-messages.ts';
+import type { FakeConnection } from '../support/fake-connection.ts';
+import { FakeServer } from '../support/fake-server.ts';
+import * as frontend from '../support/frontend-messages.ts';
+import type { RawClient } from '../support/raw-client.ts';
+import { backendPid, withPooler } from '../support/scene.ts';
+import type { Scene } from '../support/scene.ts';
+import { sharedPostgres } from '../support/shared-postgres.ts';
+
+const postgres = sharedPostgres();
+
+/** Starts a query and waits until its client stands in the queue. */
+async function queue(scene: Scene, client: RawClient, sql: string): Promise<void> {
+  const before = Number((await scene.pool())['cl_waiting']);
+  client.send(frontend.query(sql));
+  await scene.waitForPool({ cl_waiting: before + 1 });
+}
+
+describe('transaction mode', () => {
+  it('lets two clients share one server connection between transactions', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      const pids = [await backendPid(a!), await backendPid(b!), await backendPid(a!)];
+      expect(new Set(pids).size).toBe(1);
+    });
+  });
+
+  it('keeps the server connection for a transaction while others wait', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      await a!.query('BEGIN');
+      const pid = await backendPid(a!);
+      await queue(scene, b!, 'SELECT pg_backend_pid() AS pid');
+      expect(await backendPid(a!)).toBe(pid);
+      expect(b!.bufferedBytes).toBe(0);
+      await a!.query('COMMIT');
+      expect((await b!.readOutcome()).results[0]?.rows).toEqual([[pid]]);
+    });
+  });
+
+  it('keeps it for a failed transaction, up to ROLLBACK', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      expect((await a!.simpleQuery('BEGIN; SELECT 1 / 0')).status).toBe('E');
+      await queue(scene, b!, 'SELECT 1');
+      expect((await a!.simpleQuery('SELECT 1')).errors[0]?.sqlState).toBe('25P02');
+      expect(b!.bufferedBytes).toBe(0);
+      expect((await a!.simpleQuery('ROLLBACK')).status).toBe('I');
+      expect((await b!.readOutcome()).errors).toEqual([]);
+    });
+  });
+
+  it('gives it back at the end of the last transaction of a chain', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      await a!.query('BEGIN');
+      await queue(scene, b!, 'SELECT 1');
+      expect((await a!.simpleQuery('COMMIT AND CHAIN')).status).toBe('T');
+      expect(b!.bufferedBytes).toBe(0);
+      await a!.query('COMMIT');
+      expect((await b!.readOutcome()).errors).toEqual([]);
+    });
+  });
+});
+
+describe('session mode', () => {
+  it('keeps the server connection for an idle client until it leaves', async () => {
+    await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      await a!.query('SELECT 1');
+      await queue(scene, b!, 'SELECT 1');
+      await a!.query('SELECT 1');
+      expect(b!.bufferedBytes).toBe(0);
+      await a!.close();
+      expect((await b!.readOutcome()).errors).toEqual([]);
+    });
+  });
+
+  it('passes no state of a client on to the next one', async () => {
+    await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const a = await scene.login();
+      const pid = await backendPid(a);
+      await a.query("SET work_mem = '7MB'; PREPARE mine AS SELECT 1; CREATE TEMP TABLE kept ()");
+      await a.query("SELECT pg_advisory_lock(77); SET application_name = 'first'");
+      await a.close();
+      const b = await scene.login();
+      expect(await backendPid(b)).toBe(pid);
+      expect(await b.query('SHOW work_mem')).not.toEqual([{ work_mem: '7MB' }]);
+      expect(await b.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      expect(await b.query('SELECT * FROM pg_prepared_statements')).toEqual([]);
+      expect(
+        await b.query('SELECT 1 FROM pg_locks WHERE locktype = $$advisory$$ AND objid = 77'),
+      ).toEqual([]);
+      expect((await b.simpleQuery('SELECT * FROM kept')).errors[0]?.sqlState).toBe('42P01');
+    });
+  });
+
+  it('passes state on when server_reset_query is empty', async () => {
+    const settings = { pool_mode: 'session', server_reset_query: '' };
+    await withPooler(postgres, { settings }, async (scene) => {
+      const a = await scene.login();
+      await a.query("SET work_mem = '7MB'");
+      await a.close();
+      const b = await scene.login();
+      expect(await b.query('SHOW work_mem')).toEqual([{ work_mem: '7MB' }]);
+    });
+  });
+
+  it('runs a server_reset_query of the configuration, text and all', async () => {
+    const server = await FakeServer.start();
+    const settings = { pool_mode: 'session', server_reset_query: 'RESET ALL; -- done' };
+    await withPooler(server, { settings }, async (scene) => {
+      const a = await scene.login();
+      await a.query('SELECT 1');
+      await a.close();
+      const [connection] = await server.waitForConnections(1);
+      await connection!.waitForMessage('Q', 2);
+      expect(connection!.queries).toEqual(['SELECT 1', 'RESET ALL; -- done']);
+    });
+    await server.stop();
+  });
+});
+
+describe('server_reset_query_always', () => {
+  const cases = [
+    [0, ['SELECT 1', 'SELECT 2']],
+    [1, ['SELECT 1', 'DISCARD ALL', 'SELECT 2', 'DISCARD ALL']],
+  ] as const;
+
+  it.each(cases)('%i in transaction mode leads to %j', async (always, expected) => {
+    const server = await FakeServer.start();
+    const settings = { server_reset_query_always: always };
+    await withPooler(server, { settings }, async (scene) => {
+      const a = await scene.login();
+      await a.query('SELECT 1');
+      await a.query('SELECT 2');
+      await scene.waitForPool({ sv_idle: 1 });
+      const [connection] = await server.waitForConnections(1);
+      expect(connection!.queries).toEqual(expected);
+    });
+    await server.stop();
+  });
+});
+
+describe('statement mode', () => {
+  const settings = { pool_mode: 'statement' };
+
+  it('lets clients share one server connection', async () => {
+    await withPooler(postgres, { settings }, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      expect(await backendPid(a!)).toBe(await backendPid(b!));
+      const outcome = await a!.simpleQuery('SELECT 1; SELECT 2');
+      expect([outcome.types, outcome.status]).toEqual(['TDCTDCZ', 'I']);
+    });
+  });
+
+  it.each([
+    ['a simple query', frontend.query('BEGIN')],
+    ['the extended protocol', frontend.extendedQuery('BEGIN')],
+  ])('refuses a transaction block begun by %s, and leaves none behind', async (_what, message) => {
+    await withPooler(postgres, { settings }, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      const pid = await backendPid(b!);
+      a!.send(message);
+      const error = await a!.readError();
+      expect([error.severity, error.sqlState]).toEqual(['FATAL', '0A000']);
+      expect(error.text).toBe('transaction blocks not allowed in statement pooling mode');
+      await a!.readToEnd();
+      expect(await backendPid(b!)).toBe(pid);
+      expect((await b!.simpleQuery('SELECT 1')).status).toBe('I');
+    });
+  });
+
+  it('runs a whole transaction within one query', async () => {
+    await withPooler(postgres, { settings }, async (scene) => {
+      const a = await scene.login();
+      const outcome = await a.simpleQuery('BEGIN; SELECT 1; COMMIT');
+      expect([outcome.errors, outcome.status]).toEqual([[], 'I']);
+    });
+  });
+});
+
+describe('pool_mode and user', () => {
+  beforeAll(async () => {
+    await postgres.createRole('pooling_one');
+    await postgres.createRole('pooling_two');
+  });
+
+  it('takes the mode of the user over that of the database over the global one', async () => {
+    const options = {
+      logins: ['pooling_one'],
+      databases: { whole: { pool_mode: 'session' } },
+      users: { pooling_one: { pool_mode: 'statement' } },
+    };
+    await withPooler(postgres, options, async (scene) => {
+      const global = await scene.login();
+      const whole = await scene.login({ database: 'whole' });
+      const own = await scene.login({ database: 'whole', user: 'pooling_one' });
+      await global.query('SELECT 1');
+      await whole.query('SELECT 1');
+      await own.query('SELECT 1');
+      const rows = [
+        await scene.pool('app'),
+        await scene.pool('whole'),
+        await scene.pool('whole', 'pooling_one'),
+      ];
+      expect(rows.map((row) => [row['pool_mode'], row['sv_active'], row['sv_idle']])).toEqual([
+        ['transaction', '0', '1'],
+        ['session', '1', '0'],
+        ['statement', '0', '1'],
+      ]);
+    });
+  });
+
+  it('logs in to the server as the forced user of a database, in one pool', async () => {
+    const options = {
+      logins: ['pooling_one', 'pooling_two'],
+      database: { user: 'pooling_two' },
+    };
+    await withPooler(postgres, options, async (scene) => {
+      const a = await scene.login({ user: 'pooling_one' });
+      const b = await scene.login({ user: 'pooling_two' });
+      expect(await a.query('SELECT session_user AS me')).toEqual([{ me: 'pooling_two' }]);
+      expect(await backendPid(a)).toBe(await backendPid(b));
+    });
+  });
+
+  it('keeps users apart without one', async () => {
+    await withPooler(postgres, { logins: ['pooling_one', 'pooling_two'] }, async (scene) => {
+      const a = await scene.login({ user: 'pooling_one' });
+      const b = await scene.login({ user: 'pooling_two' });
+      expect(await a.query('SELECT session_user AS me')).toEqual([{ me: 'pooling_one' }]);
+      expect(await b.query('SELECT session_user AS me')).toEqual([{ me: 'pooling_two' }]);
+      expect(await backendPid(a)).not.toBe(await backendPid(b));
+    });
+  });
+});
+
+describe('the choice of a server connection', () => {
+  /** Opens three server connections and says which ones serve six queries in a row. */
+  async function pidsInTurn(scene: Scene): Promise<string[]> {
+    const clients = await scene.logins(3);
+    for (const client of clients) {
+      await client.query('BEGIN');
+    }
+    for (const client of clients) {
+      await client.query('COMMIT');
+    }
+    const pids: string[] = [];
+    while (pids.length < 6) {
+      pids.push(await backendPid(clients[0]!));
+    }
+    return pids;
+  }
+
+  it('takes the one used last', async () => {
+    await withPooler(postgres, { settings: { default_pool_size: 3 } }, async (scene) => {
+      expect(new Set(await pidsInTurn(scene)).size).toBe(1);
+    });
+  });
+
+  it('takes them in turn with server_round_robin', async () => {
+    const settings = { default_pool_size: 3, server_round_robin: 1 };
+    await withPooler(postgres, { settings }, async (scene) => {
+      const pids = await pidsInTurn(scene);
+      expect(new Set(pids).size).toBe(3);
+      expect(pids.slice(3)).toEqual(pids.slice(0, 3));
+    });
+  });
+
+  it('opens no more of them than pool_size, and no more than are needed', async () => {
+    await withPooler(postgres, { settings: { default_pool_size: 2 } }, async (scene) => {
+      const clients = await scene.logins(4);
+      await clients[0]!.query('SELECT 1');
+      await clients[1]!.query('SELECT 1');
+      await scene.waitForPool({ sv_idle: 1, sv_active: 0 });
+      for (const client of clients) {
+        client.send(frontend.query('BEGIN'));
+      }
+      await scene.waitForPool({ sv_active: 2, cl_waiting: 2, sv_idle: 0, sv_login: 0 });
+      for (const client of clients) {
+        expect((await client.readOutcome()).status).toBe('T');
+        await client.query('COMMIT');
+      }
+    });
+  });
+
+  it('keeps min_pool_size of them open for a pool in use only', async () => {
+    const options = {
+      settings: { default_pool_size: 5, min_pool_size: 3 },
+      databases: { unused: {}, owned: { user: postgres.user, min_pool_size: 2 } },
+    };
+    await withPooler(postgres, options, async (scene) => {
+      const client = await scene.login();
+      await scene.waitForPool({ sv_idle: 3 });
+      await scene.waitForPool({ sv_idle: 2 }, 'owned');
+      expect((await scene.pool('unused'))['sv_idle'] ?? '0').toBe('0');
+      expect((await client.simpleQuery('SELECT 1')).errors).toEqual([]);
+    });
+  });
+});
+
+describe('the wait queue', () => {
+  it('serves clients strictly in the order of their requests', async () => {
+    await postgres.query('DROP SEQUENCE IF EXISTS pooling_turn; CREATE SEQUENCE pooling_turn');
+    await withPooler(postgres, {}, async (scene) => {
+      const [blocker, ...clients] = await scene.logins(9);
+      await blocker!.query('BEGIN');
+      // Not in the order of login.
+      const order = [4, 0, 7, 2, 6, 1, 5, 3].map((index) => clients[index]!);
+      for (const client of order) {
+        await queue(scene, client, "SELECT nextval('pooling_turn')");
+      }
+      await blocker!.query('COMMIT');
+      const turns: (string | null | undefined)[] = [];
+      for (const client of order) {
+        turns.push((await client.readOutcome()).results[0]?.rows[0]?.[0]);
+      }
+      expect(turns).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
+    });
+    await postgres.query('DROP SEQUENCE pooling_turn');
+  });
+
+  it('lets nobody who comes later overtake, however busy the clients are', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const clients = await scene.logins(6);
+      const counts = clients.map(() => 0);
+      let isOver = false;
+      const work = clients.map(async (client, index) => {
+        while (!isOver) {
+          await client.query('SELECT 1');
+          counts[index]! += 1;
+          isOver ||= counts[index]! >= 100;
+        }
+      });
+      await Promise.all(work);
+      // In turn, so nobody is more than a round behind; the first rounds differ by their start.
+      expect(Math.min(...counts)).toBeGreaterThanOrEqual(90);
+    });
+  });
+
+  it('forgets a client that leaves the queue', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b, c] = await scene.logins(3);
+      await a!.query('BEGIN');
+      await queue(scene, b!, 'SELECT 1');
+      await queue(scene, c!, 'SELECT 2 AS two');
+      b!.destroy();
+      await scene.waitForPool({ cl_waiting: 1 });
+      await a!.query('COMMIT');
+      expect((await c!.readOutcome()).results[0]?.rows).toEqual([['2']]);
+    });
+  });
+});
+
+describe('a simple query of several statements', () => {
+  it.each([
+    ['SELECT 1; SELECT 2, 3; SELECT', 'TDCTDCTDCZ', 'I'],
+    ['', 'IZ', 'I'],
+    ['SELECT 1; SELECT 1 / 0; SELECT 2', 'TDCEZ', 'I'],
+    ['SELECT 1; syntax error', 'EZ', 'I'],
+    ['BEGIN; SELECT 1; COMMIT; BEGIN', 'CTDCCCZ', 'T'],
+    ['BEGIN; SELECT 1 / 0; COMMIT', 'CEZ', 'E'],
+  ])('%j is answered with %s and status %s', async (sql, types, status) => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      const outcome = await client.simpleQuery(sql);
+      expect([outcome.types.replace('TEZ', 'EZ'), outcome.status]).toEqual([types, status]);
+      expect((await scene.pool())['sv_active']).toBe(status === 'I' ? '0' : '1');
+      await client.simpleQuery('ROLLBACK');
+    });
+  });
+});
+
+describe('the extended protocol', () => {
+  it('runs unnamed statements of many clients on one server connection', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const clients = await scene.logins(5);
+      const sql = 'SELECT $1::int * 2 AS twice';
+      const outcomes = await Promise.all(
+        clients.map((client, index) => client.extendedQuery(sql, [String(index)])),
+      );
+      expect(outcomes.map(({ types }) => types)).toEqual(clients.map(() => '12TDCZ'));
+      expect(outcomes.map(({ results }) => results[0]?.rows[0]?.[0])).toEqual(
+        clients.map((_client, index) => String(index * 2)),
+      );
+    });
+  });
+
+  it('suspends and resumes a portal inside a transaction', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      await client.query('BEGIN');
+      client.send(
+        frontend.parse('SELECT * FROM generate_series(1, 5)'),
+        frontend.bind({ portal: 'p' }),
+        frontend.execute('p', 2),
+        frontend.sync(),
+        frontend.execute('p', 2),
+        frontend.close('P', 'p'),
+        frontend.sync(),
+      );
+      expect((await client.readOutcome()).types).toBe('12DDsZ');
+      expect((await client.readOutcome()).types).toBe('DDs3Z');
+      await client.query('COMMIT');
+    });
+  });
+
+  it('keeps the server connection after Flush, up to Sync', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      a!.send(
+        frontend.parse('SELECT 42'),
+        frontend.bind(),
+        frontend.describe('P'),
+        frontend.execute(),
+        frontend.flush(),
+      );
+      const messages = await a!.readUntil('C');
+      expect(messages.map(({ type }) => type).join('')).toBe('12TDC');
+      await queue(scene, b!, 'SELECT 1');
+      a!.send(frontend.bind(), frontend.execute(), frontend.flush());
+      expect((await a!.readUntil('C')).map(({ type }) => type).join('')).toBe('2DC');
+      expect(b!.bufferedBytes).toBe(0);
+      a!.send(frontend.sync());
+      expect((await a!.readOutcome()).types).toBe('Z');
+      expect((await b!.readOutcome()).errors).toEqual([]);
+    });
+  });
+
+  it('keeps it when an error comes ahead of Sync', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      a!.send(frontend.parse('nonsense'), frontend.flush());
+      expect((await a!.readError()).sqlState).toBe('42601');
+      await queue(scene, b!, 'SELECT 1');
+      a!.send(frontend.bind(), frontend.query('SELECT 1'), frontend.execute());
+      expect(b!.bufferedBytes).toBe(0);
+      a!.send(frontend.sync());
+      expect((await a!.readOutcome()).types).toBe('Z');
+      expect((await b!.readOutcome()).errors).toEqual([]);
+    });
+  });
+
+  it('answers a lone Sync and a lone Flush as PostgreSQL does', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      client.send(frontend.flush(), frontend.sync(), frontend.sync());
+      expect((await client.readOutcome()).types).toBe('Z');
+      expect((await client.readOutcome()).types).toBe('Z');
+      await scene.waitForPool({ sv_active: 0 });
+    });
+  });
+});
+
+describe('FunctionCall', () => {
+  const INT4_PLUS = 177;
+  const INT4_DIVIDE = 154;
+
+  it('is answered, and gives the server connection back', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      client.send(frontend.functionCall(INT4_PLUS, ['40', '2']));
+      const [response, ready] = await client.readUntil('Z');
+      expect(response?.type).toBe('V');
+      expect(response?.body.toString('latin1', 4)).toBe('42');
+      expect(ready?.body.toString()).toBe('I');
+      await scene.waitForPool({ sv_active: 0 });
+    });
+  });
+
+  it('that fails skips nothing of what follows', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      client.send(frontend.functionCall(INT4_DIVIDE, ['1', '0']), frontend.query('SELECT 1'));
+      const failed = await client.readOutcome();
+      expect(failed.errors[0]?.sqlState).toBe('22012');
+      expect((await client.readOutcome()).types).toBe('TDCZ');
+    });
+  });
+});
+
+describe('a pipeline', () => {
+  const DEPTH = 10_000;
+
+  it('of 10,000 simple queries is answered in order while others are served', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      const padding = `/* ${'x'.repeat(100)} */`;
+      const queries = Array.from({ length: DEPTH }, (_, index) =>
+        frontend.query(`SELECT ${String(index)} ${padding}`),
+      );
+      a!.send(...queries);
+      let answered = 0;
+      const reading = (async () => {
+        for (; answered < DEPTH; answered++) {
+          const { results } = await a!.readOutcome();
+          expect(results[0]?.rows[0]?.[0]).toBe(String(answered));
+        }
+      })();
+      await b!.query('SELECT 1');
+      const answeredMeanwhile = answered;
+      await reading;
+      expect(answeredMeanwhile).toBeLessThan(DEPTH);
+    });
+  });
+
+  it('of 10,000 extended queries with errors inside is answered like by PostgreSQL', async () => {
+    const message = Array.from({ length: DEPTH }, (_, index) =>
+      frontend.extendedQuery('SELECT 100 / $1::int', [String(index % 100)]),
+    );
+    await withPooler(postgres, {}, async (scene) => {
+      const [client, other] = await scene.logins(2);
+      client!.send(...message);
+      const before = other!.query('SELECT 1');
+      for (let index = 0; index < DEPTH; index++) {
+        const { types } = await client!.readOutcome();
+        expect(types).toBe(index % 100 === 0 ? '12TEZ' : '12TDCZ');
+      }
+      expect(await before).toHaveLength(1);
+    });
+  });
+
+  it('with one Sync at its end is one transaction, however long', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      const one = Buffer.concat([frontend.bind(), frontend.execute()]);
+      client.send(
+        frontend.parse('SELECT txid_current()'),
+        ...Array.from({ length: 1_000 }, () => one),
+        frontend.sync(),
+      );
+      const messages = await client.readUntil('Z');
+      const rows = messages.filter(({ type }) => type === 'D').map(({ body }) => body.toString());
+      expect([rows.length, new Set(rows).size]).toEqual([1_000, 1]);
+    });
+  });
+
+  it('is skipped up to Sync after an error, and goes on behind it', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      client.send(
+        frontend.parse('SELECT 1'),
+        frontend.bind(),
+        frontend.parse('nonsense'),
+        frontend.bind(),
+        frontend.execute(),
+        frontend.query('SELECT 2'),
+        frontend.sync(),
+        frontend.extendedQuery('SELECT 3'),
+        frontend.query('SELECT 4'),
+      );
+      const outcomes = [
+        await client.readOutcome(),
+        await client.readOutcome(),
+        await client.readOutcome(),
+      ];
+      expect(outcomes.map(({ types }) => types)).toEqual(['12EZ', '12TDCZ', 'TDCZ']);
+      await scene.waitForPool({ sv_active: 0 });
+    });
+  });
+});
+
+describe('messages that nobody asked for', () => {
+  it('NOTIFY reaches an idle client of session mode', async () => {
+    const settings = { pool_mode: 'session', default_pool_size: 2 };
+    await withPooler(postgres, { settings }, async (scene) => {
+      const [listener, sender] = await scene.logins(2);
+      await listener!.query('LISTEN pooling_news');
+      await sender!.query("NOTIFY pooling_news, 'hello'");
+      const received = await listener!.readMessage();
+      expect(received.type).toBe('A');
+      expect(received.body.toString('latin1', 4)).toBe('pooling_news\0hello\0');
+      expect((await listener!.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+    });
+  });
+
+  it('a client that did not LISTEN hears nothing of one that did and left', async () => {
+    await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const listener = await scene.login();
+      await listener.query('LISTEN pooling_news');
+      const pid = await backendPid(listener);
+      await listener.close();
+      const next = await scene.login();
+      expect(await backendPid(next)).toBe(pid);
+      await postgres.query("NOTIFY pooling_news, 'hello'");
+      expect((await next.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+      expect(next.notifications).toEqual([]);
+    });
+  });
+
+  it('notices come with their query', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      const { types } = await client.simpleQuery("DO $$ BEGIN RAISE NOTICE 'look'; END $$");
+      expect(types).toBe('NCZ');
+      expect(client.notices[0]?.['M']).toBe('look');
+    });
+  });
+
+  const unasked = Buffer.concat([
+    backend.noticeResponse({ S: 'NOTICE', C: '00000', M: 'by the way' }),
+    backend.parameterStatus('TimeZone', 'Asia/Tokyo'),
+    frontend.message('A', frontend.int32(7), frontend.cstring('news'), frontend.cstring('')),
+  ]);
+
+  /** Answers `SELECT` with unasked messages between all parts of the answer. */
+  function interrupt(connection: FakeConnection): void {
+    connection.send(
+      unasked,
+      backend.rowDescription(['answer']),
+      unasked,
+      backend.dataRow(['1']),
+      unasked,
+      backend.commandComplete('SELECT 1'),
+      unasked,
+      backend.readyForQuery('I'),
+    );
+  }
+
+  it('pass between any two messages of an answer', async () => {
+    const server = await FakeServer.start({ onMessage: interrupt });
+    await withPooler(server, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const client = await scene.login();
+      expect((await client.simpleQuery('SELECT 1')).types).toBe('NSATNSADNSACNSAZ');
+      expect(client.parameters.get('TimeZone')).toBe('Asia/Tokyo');
+      server.script = {};
+      client.destroy();
+    });
+    await server.stop();
+  });
+
+  it('pass to an idle client of session mode, and to nobody in transaction mode', async () => {
+    const server = await FakeServer.start();
+    for (const poolMode of ['session', 'transaction']) {
+      await withPooler(server, { settings: { pool_mode: poolMode } }, async (scene) => {
+        const client = await scene.login();
+        await client.query('SELECT 1');
+        await scene.waitForPool(poolMode === 'session' ? { sv_active: 1 } : { sv_idle: 1 });
+        server.connections.at(-1)?.send(unasked);
+        if (poolMode === 'session') {
+          expect((await client.readUntil('A')).map(({ type }) => type).join('')).toBe('NSA');
+        }
+        // Whatever was sent before the answer would come before it.
+        expect((await client.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+      });
+    }
+    await server.stop();
+  });
+});
+
+describe('ParameterStatus', () => {
+  it('of a SET reaches its client, and follows it from server to server', async () => {
+    await withPooler(postgres, { settings: { default_pool_size: 2 } }, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      expect((await a!.simpleQuery("SET application_name = 'of a'")).types).toBe('CSZ');
+      expect(a!.parameters.get('application_name')).toBe('of a');
+      expect(await b!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      await b!.query('BEGIN');
+      // The other server connection is a new one.
+      expect(await a!.query('SHOW application_name')).toEqual([{ application_name: 'of a' }]);
+      await b!.query('COMMIT');
+      expect(b!.parameters.get('application_name')).toBe('');
+    });
+  });
+
+  it('of a SET that is rolled back is taken back', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [a, b] = await scene.logins(2);
+      await a!.query("BEGIN; SET application_name = 'never'");
+      await a!.query('ROLLBACK');
+      expect(await b!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      expect(await a!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+    });
+  });
+});

@@ -1,0 +1,154 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { FakeServer } from './fake-server.ts';
+import { startPooler } from './pooler-fixture.ts';
+import type { PoolerFixture } from './pooler-fixture.ts';
+import type { PostgresHandle } from './postgres-fixture.ts';
+import type { TextRow } from './query-outcome.ts';
+import { RawClient } from './raw-client.ts';
+import type { LoginOptions } from './raw-client.ts';
+import { waitFor } from './wait-for.ts';
+
+type Settings = Readonly<Record<string, unknown>>;
+
+/** What a scene changes in the configuration. */
+export interface SceneOptions {
+  /** The section `maitred`. */
+  readonly settings?: Settings;
+  /** More keys of the database `app`, which every scene has. */
+  readonly database?: Settings;
+  /** More databases by name; each leads to the server of the scene unless it says otherwise. */
+  readonly databases?: Readonly<Record<string, Settings>>;
+  /** The section `users`. */
+  readonly users?: Readonly<Record<string, Settings>>;
+  /** More names that may log in. */
+  readonly logins?: readonly string[];
+}
+
+/** The server behind a pooler. */
+export type SceneServer = PostgresHandle | FakeServer;
+
+/** A pooler in front of one server, with the clients that a test has opened on it. */
+export class Scene {
+  readonly pooler: PoolerFixture;
+  readonly #clients: RawClient[] = [];
+  readonly #user: string;
+
+  constructor(pooler: PoolerFixture, user: string) {
+    this.pooler = pooler;
+    this.#user = user;
+  }
+
+  /** Logs in to the database `app`. The scene closes the client in the end. */
+  async login(options: Partial<LoginOptions> = {}): Promise<RawClient> {
+    const client = await this.pooler.login({ user: this.#user, database: 'app', ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Logs in several clients, one after the other. */
+  async logins(count: number, options: Partial<LoginOptions> = {}): Promise<RawClient[]> {
+    const clients: RawClient[] = [];
+    while (clients.length < count) {
+      clients.push(await this.login(options));
+    }
+    return clients;
+  }
+
+  /** Opens a connection that sends nothing yet. The scene destroys it in the end. */
+  async connect(): Promise<RawClient> {
+    const client = await RawClient.connect(this.pooler.target);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** The row of SHOW POOLS for a database, with numbers as text. */
+  async pool(database = 'app', user = this.#user): Promise<TextRow> {
+    const rows = await this.pooler.console('SHOW POOLS');
+    return rows.find((row) => row['database'] === database && row['user'] === user) ?? {};
+  }
+
+  /** Waits until columns of the pool's row have the values given. */
+  async waitForPool(expected: Readonly<Record<string, number>>, database = 'app'): Promise<void> {
+    let row: TextRow = {};
+    const matches = async (): Promise<boolean> => {
+      row = await this.pool(database);
+      return Object.entries(expected).every(([name, value]) => Number(row[name]) === value);
+    };
+    await waitFor(`the pool to show ${JSON.stringify(expected)}`, matches).catch(
+      (cause: unknown) => {
+        throw new Error(`the pool shows ${JSON.stringify(row)}`, { cause });
+      },
+    );
+  }
+
+  /** Drops all clients at once: for tests whose clients are stuck on purpose. */
+  dropClients(): void {
+    for (const client of this.#clients.splice(0)) {
+      client.destroy();
+    }
+  }
+
+  /** Closes all clients in good order. */
+  async closeClients(): Promise<void> {
+    for (const client of this.#clients.splice(0)) {
+      await client.close();
+    }
+  }
+}
+
+/**
+ * Runs `body` with a pooler in front of `server`: transaction mode, one server connection, unless
+ * the options say otherwise. In the end the clients are closed, the pools must be back at their
+ * baseline and the process must end in good order.
+ */
+export async function withPooler(
+  server: SceneServer,
+  options: SceneOptions,
+  body: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const account = server instanceof FakeServer ? null : server.address;
+  const user = account?.user ?? 'postgres';
+  const target = { host: server.host, port: server.port, dbname: account?.database ?? 'fake' };
+  const more = Object.entries(options.databases ?? {});
+  const pooler = await startPooler({
+    config: {
+      maitred: { pool_mode: 'transaction', default_pool_size: 1, ...options.settings },
+      databases: {
+        app: { ...target, ...options.database },
+        ...Object.fromEntries(more.map(([name, keys]) => [name, { ...target, ...keys }])),
+      },
+      ...(options.users === undefined ? {} : { users: options.users }),
+    },
+    users: {
+      postgres: '',
+      ...Object.fromEntries((options.logins ?? []).map((name) => [name, ''])),
+      [user]: account?.password ?? '',
+    },
+  });
+  try {
+    const scene = new Scene(pooler, user);
+    await body(scene);
+    await scene.closeClients();
+    await pooler.expectBaseline();
+    await pooler.stop();
+  } finally {
+    await pooler.kill();
+  }
+}
+
+/** The process id of the server connection that runs a query of `client`. */
+export async function backendPid(client: RawClient): Promise<string> {
+  const [row] = await client.query('SELECT pg_backend_pid() AS pid');
+  return row?.['pid'] ?? '';
+}
+
+/** Memory of a process that is in RAM, in bytes. Linux. */
+export function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** File descriptors that a process has open, count. Linux. */
+export function openFileCount(pid: number): number {
+  return readdirSync(`/proc/${String(pid)}/fd`).length;
+}

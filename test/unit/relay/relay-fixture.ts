@@ -1,0 +1,320 @@
+import type { LinkedList } from '../../../src/base/linked-list.ts';
+import { databaseConfig, DEFAULT_SETTINGS } from '../../../src/config/config.ts';
+import type { Settings } from '../../../src/config/config.ts';
+import { LocalBudget } from '../../../src/pool/budget.ts';
+import { Database, User } from '../../../src/pool/database.ts';
+import { Pool, type PoolHost } from '../../../src/pool/pool.ts';
+import { ClientState, ServerState } from '../../../src/pool/states.ts';
+import type { ServerReport } from '../../../src/protocol/backend-reader.ts';
+import type { PoolerError } from '../../../src/protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../../../src/relay/ends.ts';
+import { Link, type LinkHost } from '../../../src/relay/link.ts';
+import { TrackedParameters, type ParameterValues } from '../../../src/relay/parameter-cache.ts';
+import { RequestFramer } from '../../../src/relay/request-framer.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
+
+/** What a client writes beside replies: kept in order with them by the tests that need it. */
+export class FakeClient implements ClientEnd {
+  listPrev: ClientEnd | null = null;
+  listNext: ClientEnd | null = null;
+  list: LinkedList<ClientEnd> | null = null;
+  state: ClientState = ClientState.Login;
+  waitStartMs = 0;
+  isWaitNotified = false;
+  readonly connectedAtMs: number;
+  readonly framer = new RequestFramer();
+  parameters: ParameterValues;
+  link: Link | null = null;
+  queryStartMs = 0;
+  xactStartMs = 0;
+  queuedSinceMs = 0;
+  lastRequestMs = 0;
+  isClosed = false;
+  readonly pool: RelayPool;
+
+  /** Chunks as they were written; a lagging client keeps references, so they are not copied. */
+  readonly written: Buffer[] = [];
+  /** A snapshot of each chunk at the time of its write. */
+  readonly snapshots: Buffer[] = [];
+  /** Bytes that the kernel leaves in the socket. */
+  pendingBytes = 0;
+  /** Whether a write leaves its bytes pending, as with a client that does not read. */
+  isLagging = false;
+  isPaused = false;
+  /** Calls of the link, in order. */
+  readonly events: string[] = [];
+  error: PoolerError | null = null;
+  /** Called when requests may be sent after parameters have been set. */
+  heldRequests: Buffer | null = null;
+
+  constructor(pool: RelayPool, parameters: ParameterValues, nowMs: number) {
+    this.pool = pool;
+    this.parameters = parameters;
+    this.connectedAtMs = nowMs;
+    pool.addClient(this);
+  }
+
+  /** Everything written to the client. */
+  get output(): Buffer {
+    return Buffer.concat(this.snapshots);
+  }
+
+  write(chunk: Buffer): boolean {
+    this.written.push(chunk);
+    this.snapshots.push(Buffer.from(chunk));
+    if (this.isLagging) {
+      this.pendingBytes += chunk.length;
+    }
+    return !this.isLagging;
+  }
+
+  pauseReading(): void {
+    this.isPaused = true;
+    this.events.push('pause');
+  }
+
+  resumeReading(): void {
+    this.isPaused = false;
+    this.events.push('resume');
+  }
+
+  onLinkReady(): void {
+    this.events.push('ready');
+    const held = this.heldRequests;
+    this.heldRequests = null;
+    if (held !== null) {
+      this.link?.onClientData(held, 0, held.length);
+    }
+  }
+
+  onReleased(): void {
+    this.events.push('released');
+  }
+
+  onTerminate(): void {
+    this.events.push('terminate');
+    this.close(true);
+  }
+
+  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void {
+    this.events.push(`bad ${problem} ${header.toString('hex')}`);
+    this.close(false);
+  }
+
+  disconnect(error: PoolerError): void {
+    this.error ??= error;
+    this.events.push(`error ${error.reason}`);
+    this.close(false);
+  }
+
+  disconnectSilently(reason: string): void {
+    this.events.push(`silently ${reason}`);
+    this.close(false);
+  }
+
+  onServerAssigned(server: ServerEnd): void {
+    this.events.push('assigned');
+    if (server.link.begin(this)) {
+      this.onLinkReady();
+    }
+  }
+
+  onWelcomeKnown(): void {
+    this.events.push('welcome');
+  }
+
+  notifyWait(): void {
+    this.events.push('wait notice');
+  }
+
+  /** Ends the connection as the real one does: first the pool, then the link. */
+  close(isGoodbye: boolean): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
+    this.pool.onClientClosed(this);
+    this.link?.onClientGone(isGoodbye);
+  }
+
+  /** Sends requests while linked. */
+  send(...messages: Buffer[]): void {
+    const bytes = Buffer.concat(messages);
+    this.link?.onClientData(bytes, 0, bytes.length);
+  }
+}
+
+/** A server connection without a socket. */
+export class FakeServer implements ServerEnd {
+  listPrev: ServerEnd | null = null;
+  listNext: ServerEnd | null = null;
+  list: LinkedList<ServerEnd> | null = null;
+  state: ServerState = ServerState.Login;
+  readonly connectedAtMs: number;
+  lastActivityMs: number;
+  testStartMs = 0;
+  readonly lifetimeShare = 1;
+  isCloseNeeded = false;
+  cancelsInFlight = 0;
+  isClosed = false;
+  readonly pool: RelayPool;
+  readonly link: Link;
+  readonly parameters: ParameterValues;
+
+  readonly snapshots: Buffer[] = [];
+  /** Whether the kernel takes what is written. */
+  isFull = false;
+  isPaused = false;
+  detachCount = 0;
+  cancelCount = 0;
+  closeReason: string | null = null;
+  connectQueryError: ServerReport | null | undefined = undefined;
+  readonly #resetQuery: string;
+
+  constructor(pool: RelayPool, host: LinkHost, settings: Settings) {
+    this.pool = pool;
+    this.link = new Link(this, host);
+    this.parameters = host.tracked.emptyValues();
+    this.connectedAtMs = host.nowMs();
+    this.lastActivityMs = this.connectedAtMs;
+    this.#resetQuery = settings.serverResetQuery;
+  }
+
+  /** Everything written to the server since the last call. */
+  takeInput(): Buffer {
+    return Buffer.concat(this.snapshots.splice(0));
+  }
+
+  write(chunk: Buffer): boolean {
+    this.snapshots.push(Buffer.from(chunk));
+    return !this.isFull;
+  }
+
+  pauseReading(): void {
+    this.isPaused = true;
+  }
+
+  resumeReading(): void {
+    this.isPaused = false;
+  }
+
+  detachReadBuffer(): void {
+    this.detachCount++;
+  }
+
+  requestCancel(): void {
+    this.cancelCount++;
+  }
+
+  onConnectQueryDone(error: ServerReport | null): void {
+    this.connectQueryError = error;
+    this.pool.onServerLoggedIn(this, new Map());
+  }
+
+  describe(): string {
+    return 'server of the test';
+  }
+
+  startReset(): void {
+    this.link.runInternal('reset', this.#resetQuery);
+  }
+
+  startCheck(): void {
+    this.link.runInternal('check', 'SELECT 1');
+  }
+
+  disconnect(reason: string): void {
+    if (this.isClosed) {
+      return;
+    }
+    this.isClosed = true;
+    this.closeReason = reason;
+    this.link.onServerGone(reason);
+    this.pool.onServerClosed(this);
+  }
+
+  /** Sends replies, in one chunk. */
+  reply(...messages: Buffer[]): void {
+    const bytes = Buffer.concat(messages);
+    this.link.onServerData(bytes, bytes.length);
+  }
+}
+
+/** What a test may choose. */
+export interface FixtureOptions {
+  readonly poolMode?: 'session' | 'transaction' | 'statement';
+  readonly tracked?: readonly string[];
+  readonly maxPacketSizeBytes?: number;
+  readonly settings?: Partial<Settings>;
+}
+
+/** One pool with its clients and server connections, and a clock that stands still. */
+export class RelayFixture {
+  readonly clock = new VirtualClock();
+  readonly tracked: TrackedParameters;
+  readonly pool: RelayPool;
+  readonly #linkHost: LinkHost;
+  readonly #settings: Settings;
+
+  constructor(options: FixtureOptions = {}) {
+    this.tracked = new TrackedParameters(options.tracked ?? []);
+    this.#settings = {
+      ...DEFAULT_SETTINGS,
+      poolMode: options.poolMode ?? 'transaction',
+      ...options.settings,
+    };
+    const nowMs = (): number => this.clock.nowMs();
+    const host: PoolHost<ClientEnd, ServerEnd> = {
+      settings: this.#settings,
+      budget: new LocalBudget(),
+      nowMs,
+      random: () => 0,
+      isPaused: false,
+      isRefusingToQueue: false,
+      launch: () => {},
+      evictFor: () => false,
+      onPermitReleased: () => {},
+      onServerIdle: () => {},
+      onReserveUsed: () => {},
+    };
+    const database = new Database('db', databaseConfig('db'), false, nowMs());
+    this.pool = new Pool<ClientEnd, ServerEnd>(host, database, new User('user', null));
+    this.#linkHost = {
+      tracked: this.tracked,
+      maxPacketSizeBytes: options.maxPacketSizeBytes ?? 2_147_483_647,
+      nowMs,
+    };
+  }
+
+  /** A server connection that has logged in. */
+  addServer(parameters: Readonly<Record<string, string>> = {}): FakeServer {
+    const server = new FakeServer(this.pool, this.#linkHost, this.#settings);
+    Object.assign(server.parameters, this.values(parameters));
+    this.pool.addServer(server);
+    this.pool.onServerLoggedIn(server, new Map());
+    return server;
+  }
+
+  /** A client that has logged in. */
+  addClient(parameters: Readonly<Record<string, string>> = {}): FakeClient {
+    return new FakeClient(this.pool, this.values(parameters), this.clock.nowMs());
+  }
+
+  /** A client and a server connection that are linked; no request has been sent. */
+  link(): { readonly client: FakeClient; readonly server: FakeServer } {
+    const server = this.addServer();
+    const client = this.addClient();
+    if (this.pool.acquire(client) !== server || !server.link.begin(client)) {
+      throw new Error('the pair could not be linked');
+    }
+    return { client, server };
+  }
+
+  values(parameters: Readonly<Record<string, string>>): ParameterValues {
+    const values = this.tracked.emptyValues();
+    for (const [name, value] of Object.entries(parameters)) {
+      values[this.tracked.indexOf(name)] = value;
+    }
+    return values;
+  }
+}
