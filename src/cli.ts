@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
-import { App } from './app/app.ts';
+import { App, EXIT_INVARIANT } from './app/app.ts';
 import { readArguments, USAGE } from './app/arguments.ts';
 import { removePidfile, writePidfile } from './app/pidfile.ts';
 import { systemClock } from './base/clock.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
-import { createLogger } from './log/logger.ts';
+import { createLogger, type RootLogger } from './log/logger.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -18,7 +18,7 @@ function readText(file: string): string {
 }
 
 function packageVersion(): string {
-  const text = readText(new URL('../package.json', import.meta.url).pathname);
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
   return version;
 }
@@ -35,16 +35,47 @@ function load(file: string, verbose: number): Config {
   return { ...config, settings };
 }
 
-async function run(file: string, verbose: number, quiet: boolean): Promise<void> {
-  let config: Config;
+function loadOrFail(file: string, verbose: number): Config {
   try {
-    config = load(file, verbose);
+    return load(file, verbose);
   } catch (error) {
     if (error instanceof ConfigError) {
       fail(`cannot load config file\n${error.message}`);
     }
     throw error;
   }
+}
+
+function listenToProcess(app: App, logger: RootLogger): void {
+  const die = (error: unknown): void => {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    logger.fatal('invariant_broken', { error: text });
+    app.stop(EXIT_INVARIANT);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+  process.on('SIGHUP', () => {
+    app.onReloadSignal();
+  });
+  process.on('SIGTERM', () => {
+    app.onShutdownSignal('SIGTERM');
+  });
+  process.on('SIGINT', () => {
+    app.onShutdownSignal('SIGINT');
+  });
+  process.on('SIGQUIT', () => {
+    app.onQuitSignal();
+  });
+  process.on('SIGUSR1', () => {
+    app.onPauseSignal();
+  });
+  process.on('SIGUSR2', () => {
+    app.onResumeSignal();
+  });
+}
+
+async function run(file: string, verbose: number, quiet: boolean): Promise<void> {
+  const config = loadOrFail(file, verbose);
   const logger = createLogger({
     destination: {
       write: (line) => {
@@ -79,31 +110,7 @@ async function run(file: string, verbose: number, quiet: boolean): Promise<void>
       process.exit(code);
     },
   });
-  const die = (error: unknown): void => {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    logger.fatal('invariant_broken', { error: text });
-    app.stop(70);
-  };
-  process.on('uncaughtException', die);
-  process.on('unhandledRejection', die);
-  process.on('SIGHUP', () => {
-    app.onReloadSignal();
-  });
-  process.on('SIGTERM', () => {
-    app.onShutdownSignal('SIGTERM');
-  });
-  process.on('SIGINT', () => {
-    app.onShutdownSignal('SIGINT');
-  });
-  process.on('SIGQUIT', () => {
-    app.onQuitSignal();
-  });
-  process.on('SIGUSR1', () => {
-    app.onPauseSignal();
-  });
-  process.on('SIGUSR2', () => {
-    app.onResumeSignal();
-  });
+  listenToProcess(app, logger);
   try {
     await app.start();
     if (pidfile !== '') {

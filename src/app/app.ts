@@ -27,7 +27,7 @@ export interface AppEnvironment extends PoolerEnvironment {
 const SPOKEN_VERSION = '1.25.2';
 
 /** Exit code after a broken pool-level invariant, for the supervisor to restart. */
-const EXIT_INVARIANT = 70;
+export const EXIT_INVARIANT = 70;
 
 /** One running maitred. */
 export class App {

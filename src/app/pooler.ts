@@ -26,7 +26,7 @@ import { PoolerModes } from './pooler-modes.ts';
 export interface PoolerEnvironment {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** 0 ≤ result < 1. */
+  /** At least 0 and below 1. */
   random(): number;
   /** Cryptographically strong random bytes. */
   randomBytes(bytes: number): Buffer;

@@ -30,6 +30,7 @@ export class Snapshots {
     this.#pooler = pooler;
   }
 
+  /** All pools, the console's own last. */
   pools(): PoolSnapshot[] {
     const nowMs = this.#pooler.nowMs();
     const rows = this.#pooler.registry.pools.map((pool): PoolSnapshot => {
@@ -75,6 +76,7 @@ export class Snapshots {
     return rows;
   }
 
+  /** All clients but those in login, oldest first. */
   clients(): ClientSnapshot[] {
     const rows: ClientSnapshot[] = [];
     for (const client of this.#pooler.clients.values()) {
@@ -122,6 +124,7 @@ export class Snapshots {
     return this.#pooler.wallMs() - (this.#pooler.nowMs() - clockMs);
   }
 
+  /** All server connections, pool by pool. */
   servers(): ServerSnapshot[] {
     return this.#pooler.registry.pools.flatMap((pool) =>
       this.#pooler.serversOf(pool).map((server) => this.#server(pool, server)),
@@ -155,6 +158,7 @@ export class Snapshots {
     };
   }
 
+  /** All databases but unused ones made from `*`; the console's own last. */
   databases(): DatabaseSnapshot[] {
     const { registry, settings } = this.#pooler;
     const rows: DatabaseSnapshot[] = [];
@@ -211,6 +215,7 @@ export class Snapshots {
     return rows;
   }
 
+  /** All known users, the console's own included. */
   users(): UserSnapshot[] {
     const { registry, settings } = this.#pooler;
     const rows = [...registry.users.values()].map((user): UserSnapshot => ({
@@ -241,6 +246,7 @@ export class Snapshots {
     return rows;
   }
 
+  /** The counts of SHOW LISTS. */
   lists(): ListsSnapshot {
     const { registry, clients, logins } = this.#pooler;
     let idle = 0;

@@ -75,7 +75,7 @@ export class RequestIntake {
     const { framer } = this.#client;
     let offset = framer.skipBody(0, end);
     while (offset < end) {
-      const kind = REQUEST_KINDS[chunk.readUInt8(offset)] ?? RequestKind.Illegal;
+      const kind = REQUEST_KINDS[chunk[offset] ?? 0] ?? RequestKind.Illegal;
       const isHeaderWhole = end - offset >= HEADER_BYTES;
       if (kind === RequestKind.Illegal || isHeaderWhole) {
         const next = this.#judgeMessage(chunk, offset, end, kind);
@@ -97,7 +97,7 @@ export class RequestIntake {
       client.onBadRequest('type', chunk.subarray(offset, Math.min(end, offset + HEADER_BYTES)));
       return -1;
     }
-    const length = chunk.readInt32BE(offset + 1);
+    const length = readLength(chunk, offset + 1);
     if (length < 4 || length >= this.#maxPacketBytes) {
       const header = chunk.subarray(offset, offset + HEADER_BYTES);
       client.onBadRequest(length < 4 ? 'header' : 'size', header);
@@ -177,4 +177,14 @@ export class RequestIntake {
       this.#judge(held, held.length);
     }
   }
+}
+
+/** As `readInt32BE`, without its checks: the caller has seen that the header is whole. */
+function readLength(chunk: Buffer, offset: number): number {
+  return (
+    ((chunk[offset] ?? 0) << 24) |
+    ((chunk[offset + 1] ?? 0) << 16) |
+    ((chunk[offset + 2] ?? 0) << 8) |
+    (chunk[offset + 3] ?? 0)
+  );
 }

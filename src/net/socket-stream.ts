@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { ViewCache } from '../base/view-cache.ts';
 import { RawWriter, rawHandleOf, readInto, type RawHandle, type RawReader } from './raw-handle.ts';
 
 /** What the owner of a {@link SocketStream} is told. All calls are synchronous. */
@@ -31,6 +32,39 @@ const HIGH_WATER_BYTES = 65_536;
  * so the buffer is free again when the callback returns.
  */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+
+/** Copies up to this size go through the scratch buffer, in bytes. */
+const SCRATCH_BYTES = 4096;
+/** Below this a loop beats the call of `copy`, in bytes. */
+const LOOP_COPY_BYTES = 64;
+
+/**
+ * Where small copies are written from. When the kernel takes all of a write at once, as it nearly
+ * always does, the buffer is free again on return; otherwise it is left to the write and replaced.
+ */
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+let scratchViews = new ViewCache(scratch);
+
+function replaceScratch(): void {
+  scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  scratchViews = new ViewCache(scratch);
+}
+
+function copyBytes(
+  target: Buffer,
+  offset: number,
+  source: Buffer,
+  start: number,
+  end: number,
+): void {
+  if (end - start > LOOP_COPY_BYTES) {
+    source.copy(target, offset, start, end);
+    return;
+  }
+  for (let index = start, to = offset; index < end; index++, to++) {
+    target[to] = source[index] ?? 0;
+  }
+}
 
 interface OwnedSocket extends net.Socket {
   maitredStream: SocketStream;
@@ -66,6 +100,8 @@ export class SocketStream implements RawReader {
   #handle: RawHandle | null = null;
   #writer: RawWriter | null = null;
   #readBuffer: Buffer;
+  /** Views of the read buffer; null until asked for, and void when the buffer changes. */
+  #readViews: ViewCache | null = null;
   /** What reads go to from the next one on; null to stay. */
   #nextBuffer: Buffer | null = null;
   /** Bytes handed to the kernel that it has not taken yet. */
@@ -158,6 +194,40 @@ export class SocketStream implements RawReader {
     return false;
   }
 
+  /**
+   * Writes a copy of up to three pieces, in order.
+   *
+   * @param first - borrowed, or null for none.
+   * @param second - borrowed, or null for none.
+   * @param chunk - borrowed; `start` to `end` of it are written.
+   * @returns as {@link write}.
+   */
+  writeCopy(
+    first: Buffer | null,
+    second: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
+    const firstBytes = first === null ? 0 : first.length;
+    const chunkOffset = firstBytes + (second === null ? 0 : second.length);
+    const total = chunkOffset + end - start;
+    const isSmall = total <= SCRATCH_BYTES && this.#writer !== null;
+    const out = isSmall ? scratch : Buffer.allocUnsafe(total);
+    first?.copy(out, 0);
+    second?.copy(out, firstBytes);
+    copyBytes(out, chunkOffset, chunk, start, end);
+    if (!isSmall) {
+      return this.write(out);
+    }
+    const pendingBefore = this.#rawPendingBytes;
+    const mayGoOn = this.write(scratchViews.view(total));
+    if (this.#rawPendingBytes > pendingBefore) {
+      replaceScratch();
+    }
+    return mayGoOn;
+  }
+
   /** Bytes written that the kernel has not taken yet. */
   get pendingBytes(): number {
     return this.#writer === null ? this.#socket.writableLength : this.#rawPendingBytes;
@@ -181,6 +251,15 @@ export class SocketStream implements RawReader {
    */
   detachReadBuffer(): void {
     this.#nextBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  }
+
+  /** A view of the first `end` bytes of `chunk`, the one being handled; remembered by length. */
+  viewOf(chunk: Buffer, end: number): Buffer {
+    if (chunk !== this.#readBuffer) {
+      return chunk.subarray(0, end);
+    }
+    this.#readViews ??= new ViewCache(chunk);
+    return this.#readViews.view(end);
   }
 
   /** Stops reading; what the kernel's buffers hold stays there. */
@@ -219,6 +298,7 @@ export class SocketStream implements RawReader {
     }
     this.#nextBuffer = null;
     this.#readBuffer = next;
+    this.#readViews = null;
     return next;
   }
 

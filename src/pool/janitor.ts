@@ -36,7 +36,7 @@ function reasonToCloseIdle<C extends PoolClient<C, S>, S extends PoolServer<C, S
   if (pool.isPaused) {
     return 'pause mode';
   }
-  if (pool.isLifetimeOver(server)) {
+  if (pool.isLifetimeOver(server, host.nowMs())) {
     return 'server lifetime over';
   }
   const { poolSize, reservePoolSize, minPoolSize } = pool.limits;

@@ -16,7 +16,7 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   readonly budget: Budget;
   /** Monotonic time in ms. */
   nowMs(): number;
-  /** 0 ≤ result < 1. */
+  /** At least 0 and below 1. */
   random(): number;
   /** Whether PAUSE without a database is in force. */
   readonly isPaused: boolean;
@@ -317,7 +317,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (this.isPaused) {
       return 'pause mode';
     }
-    if (this.isLifetimeOver(server)) {
+    // It has just answered, so its last activity is now, and the clock need not be asked.
+    if (this.isLifetimeOver(server, server.lastActivityMs)) {
       return 'server lifetime over';
     }
     if (this.yieldCount > 0) {
@@ -328,8 +329,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   /** Whether `server` has lived as long as it may. */
-  isLifetimeOver(server: S): boolean {
-    const ageMs = this.#host.nowMs() - server.connectedAtMs;
+  isLifetimeOver(server: S, nowMs: number): boolean {
+    const ageMs = nowMs - server.connectedAtMs;
     return ageMs > this.limits.serverLifetimeMs * server.lifetimeShare;
   }
 

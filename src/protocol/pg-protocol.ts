@@ -30,7 +30,12 @@ export function writeCopyFail(reason: string): Buffer {
   return serialize.copyFail(reason);
 }
 
-/** Sync, a shared constant: never write into it. */
-export const SYNC: Buffer = serialize.sync();
+/** ROLLBACK in the extended protocol with its Sync, a shared constant: never write into it. */
+export const ROLLBACK_AND_SYNC: Buffer = Buffer.concat([
+  serialize.parse({ text: 'ROLLBACK' }),
+  serialize.bind(),
+  serialize.execute(),
+  serialize.sync(),
+]);
 /** Terminate, a shared constant: never write into it. */
 export const TERMINATE: Buffer = serialize.end();

@@ -1,5 +1,5 @@
 import { FrontendCode, TransactionStatus } from '../protocol/codes.ts';
-import { SYNC, writeCopyFail } from '../protocol/pg-protocol.ts';
+import { ROLLBACK_AND_SYNC, writeCopyFail } from '../protocol/pg-protocol.ts';
 import type { Link } from './link.ts';
 
 /** How long a server connection may take to come clean, in ms; then it is closed. */
@@ -35,18 +35,22 @@ export class Cleanup {
     if (ledger.isCopyIn) {
       this.#failCopy();
     } else {
-      this.#sendMissingSync();
+      this.#rollBackUnsynced();
       if (!isGoodbye) {
         this.#cancel();
       }
     }
   }
 
-  #sendMissingSync(): void {
+  /**
+   * A Sync alone would commit what the client has executed without one: PostgreSQL rolls that back
+   * when it loses a client.
+   */
+  #rollBackUnsynced(): void {
     const { ledger, server } = this.#link;
     if (ledger.isSyncMissing) {
-      ledger.pushSkippedSync();
-      server.write(SYNC);
+      ledger.pushSkippedRollback();
+      server.write(ROLLBACK_AND_SYNC);
     }
   }
 
@@ -54,7 +58,7 @@ export class Cleanup {
     const { ledger, server } = this.#link;
     ledger.onFrontendMessage(FrontendCode.CopyFail);
     server.write(writeCopyFail('client disconnected'));
-    this.#sendMissingSync();
+    this.#rollBackUnsynced();
   }
 
   #cancel(): void {

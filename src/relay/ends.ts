@@ -57,6 +57,16 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd> {
   /** Whether it is closed or closing. */
   readonly isClosed: boolean;
   write(chunk: Buffer): boolean;
+  /** Writes a copy of up to three borrowed pieces; null for none. */
+  writeCopy(
+    first: Buffer | null,
+    second: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean;
+  /** A view of the first `end` bytes of the read buffer, valid as the chunk is. */
+  viewOf(chunk: Buffer, end: number): Buffer;
   pauseReading(): void;
   resumeReading(): void;
   /** Keeps the chunk being handled alive, because a write still refers to it. */

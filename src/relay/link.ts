@@ -173,16 +173,11 @@ export class Link {
 
   #onViolation(found: string): void {
     const { client } = this;
-    const reason = `unexpected message from server: ${found}`;
     if (client !== null) {
       this.#detach(client);
-      if (this.isMidReply) {
-        client.disconnectSilently(reason);
-      } else {
-        client.disconnect(poolerError('serverProtocolViolation', found));
-      }
+      client.disconnect(poolerError('serverProtocolViolation', found));
     }
-    this.server.disconnect(reason);
+    this.server.disconnect(`unexpected message from server: ${found}`);
   }
 
   /** Gives the server connection back if it owes nothing and is outside of a transaction. */
@@ -270,7 +265,8 @@ export class Link {
 
   #stopTimers(client: ClientEnd): void {
     const { stats } = this.server.pool;
-    const nowMs = this.host.nowMs();
+    // Just set, when the chunk came.
+    const nowMs = this.server.lastActivityMs;
     if (client.queryStartMs > 0) {
       stats.queryTimeMs += nowMs - client.queryStartMs;
       client.queryStartMs = 0;

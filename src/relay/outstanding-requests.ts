@@ -104,8 +104,13 @@ export class OutstandingRequests {
     this.#readyOwed++;
   }
 
-  /** Records a Sync of maitred's own. */
-  pushSkippedSync(): void {
+  /** Records Parse, Bind, Execute and Sync of maitred's own. No COPY IN may run. */
+  pushSkippedRollback(): void {
+    if (!this.#isSkippingToSync) {
+      this.#ring.push(F.Parse | SKIP_BIT);
+      this.#ring.push(F.Bind | SKIP_BIT);
+      this.#ring.push(F.Execute | SKIP_BIT);
+    }
     this.#onSync(F.Sync | SKIP_BIT);
   }
 

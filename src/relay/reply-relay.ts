@@ -144,7 +144,10 @@ export class ReplyRelay {
     if (start >= end || client === null) {
       return;
     }
-    const view = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
+    let view = chunk;
+    if (start !== 0 || end !== chunk.length) {
+      view = start === 0 && isBorrowed ? server.viewOf(chunk, end) : chunk.subarray(start, end);
+    }
     let mayGoOn: boolean;
     if (isBorrowed && client.pendingBytes > 0 && view.length < COPY_BELOW_BYTES) {
       mayGoOn = client.write(Buffer.from(view));

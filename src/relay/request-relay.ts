@@ -75,7 +75,7 @@ export class RequestRelay {
     }
   }
 
-  /** Begins a query, unless one runs. The time in the queue belongs to the query and to the transaction that waited. */
+  /** The time in the queue belongs to the query and to the transaction that waited. */
   #count(client: ClientEnd, code: number): void {
     const { stats } = this.#link.server.pool;
     if (client.queryStartMs === 0) {
@@ -101,19 +101,10 @@ export class RequestRelay {
       return;
     }
     const link = this.#link;
-    const { prefix } = this;
-    const prefixBytes = prefix === null ? 0 : prefix.length;
-    const out = Buffer.allocUnsafe(prefixBytes + requestBytes);
-    if (prefix !== null) {
-      prefix.copy(out, 0);
-      this.prefix = null;
-    }
-    if (savedHeader !== null) {
-      savedHeader.copy(out, prefixBytes);
-    }
-    chunk.copy(out, prefixBytes + headerBytes, start, end);
     link.server.pool.stats.receivedBytes += requestBytes;
-    if (!link.server.write(out)) {
+    const { prefix } = this;
+    this.prefix = null;
+    if (!link.server.writeCopy(prefix, savedHeader, chunk, start, end)) {
       this.#isServerFull = true;
       link.client?.pauseReading();
     }

@@ -272,6 +272,20 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     return this.#stream.write(chunk);
   }
 
+  writeCopy(
+    first: Buffer | null,
+    second: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
+    return this.#stream.writeCopy(first, second, chunk, start, end);
+  }
+
+  viewOf(chunk: Buffer, end: number): Buffer {
+    return this.#stream.viewOf(chunk, end);
+  }
+
   pauseReading(): void {
     this.#stream.pause();
   }

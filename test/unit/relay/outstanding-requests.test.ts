@@ -17,7 +17,7 @@ function send(ledger: OutstandingRequests, letters: string): void {
 
 /**
  * Runs a dialogue: `>` and client messages, `<` and server messages, `!` for a query of maitred's
- * own, `~` for a Sync of maitred's own. @returns the verdicts: f, s, or X for a violation.
+ * own, `~` for a rollback and Sync of maitred's own. @returns the verdicts: f, s, or X for a violation.
  */
 function play(ledger: OutstandingRequests, dialogue: string): string {
   let verdicts = '';
@@ -25,7 +25,7 @@ function play(ledger: OutstandingRequests, dialogue: string): string {
     if (part === '!') {
       ledger.pushSkippedQuery();
     } else if (part === '~') {
-      ledger.pushSkippedSync();
+      ledger.pushSkippedRollback();
     } else if (part.startsWith('>')) {
       send(ledger, part.slice(1));
     } else {
@@ -215,9 +215,13 @@ const DIALOGUES: readonly (readonly [string, string, string, string])[] = [
   ["maitred's query reports parameters", '! >Q <SCSZ', 'ssss', 'ReadyOwed'],
   ["maitred's query fails", '! >PBES <EZ12CZ', 'ssffff', 'Empty'],
   ["maitred's query of several SETs", '! <CCZ', 'sss', 'Empty'],
-  ["maitred's Sync behind an unfinished query", '>PB ~ <12Z', 'ffs', 'Empty'],
-  ["maitred's Sync behind an error", '>PB <E ~ <Z', 'fs', 'Empty'],
-  ["maitred's Sync while COPY IN runs is swallowed", '>E <G ~', 'f', 'SyncMissing CopyIn'],
+  ["maitred's rollback behind an unfinished query", '>PB ~ <1212CZ', 'ffssss', 'Empty'],
+  ["maitred's rollback behind a query that runs", '>E ~ <DCN12CZ', 'ffsssss', 'Empty'],
+  ["maitred's rollback behind an error to come", '>PB ~ <1EZ', 'ffs', 'Empty'],
+  ["maitred's rollback behind an error", '>PB <E ~ <Z', 'fs', 'Empty'],
+  ["maitred's rollback that fails", '>PB ~ <121EZ', 'ffsss', 'Empty'],
+  ["maitred's rollback behind COPY IN that it failed", '>E <G >f ~ <EZ', 'ffs', 'Empty'],
+  ["maitred's rollback ahead of CopyInResponse", '>E ~ <GEZ', 'ffs', 'Empty Unclear'],
 ];
 
 describe('OutstandingRequests: dialogues', () => {

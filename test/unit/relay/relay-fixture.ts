@@ -162,6 +162,8 @@ export class FakeServer implements ServerEnd {
   readonly parameters: ParameterValues;
 
   readonly snapshots: Buffer[] = [];
+  /** What was written on behalf of a client. */
+  readonly forwarded: Buffer[] = [];
   /** Whether the kernel takes what is written. */
   isFull = false;
   isPaused = false;
@@ -187,6 +189,9 @@ export class FakeServer implements ServerEnd {
 
   write(chunk: Buffer): boolean {
     this.snapshots.push(Buffer.from(chunk));
+    if (this.link.client !== null) {
+      this.forwarded.push(Buffer.from(chunk));
+    }
     return !this.isFull;
   }
 
