@@ -17,6 +17,29 @@ function readText(file: string): string {
   return readFileSync(file, 'utf8');
 }
 
+/** Bytes asked of the system at a time: each call costs as much as a thousand bytes. */
+const RANDOM_BATCH_BYTES = 4096;
+
+/** Hands out random bytes from batches; each byte is handed out once. */
+function batchedRandomBytes(): (bytes: number) => Buffer {
+  let batch = randomBytes(RANDOM_BATCH_BYTES);
+  let used = 0;
+  return (bytes) => {
+    if (bytes > RANDOM_BATCH_BYTES) {
+      return randomBytes(bytes);
+    }
+    if (used + bytes > batch.length) {
+      batch = randomBytes(RANDOM_BATCH_BYTES);
+      used = 0;
+    }
+    const taken = Buffer.from(batch.subarray(used, used + bytes));
+    // What was handed out must not be found in memory a second time.
+    batch.fill(0, used, used + bytes);
+    used += bytes;
+    return taken;
+  };
+}
+
 function packageVersion(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
@@ -94,7 +117,7 @@ async function run(file: string, verbose: number, quiet: boolean): Promise<void>
     logger,
     packageVersion: packageVersion(),
     random: () => Math.random(),
-    randomBytes: (bytes) => randomBytes(bytes),
+    randomBytes: batchedRandomBytes(),
     readText,
     loadConfig: () => load(file, verbose),
     every: (ms, action) => {

@@ -31,7 +31,6 @@ export class Admissions implements ClientHost {
   readonly consoles = new Set<ClientConnection>();
   /** Logins to the console since the start, count. */
   consoleLoginCount = 0;
-  readonly #counted = new Set<number>();
 
   constructor(pooler: Pooler) {
     this.#pooler = pooler;
@@ -152,7 +151,7 @@ export class Admissions implements ClientHost {
   }
 
   #count(client: ClientConnection, database: Database | null, user: User): void {
-    this.#counted.add(client.id);
+    client.isCounted = true;
     this.clientCount++;
     user.clientCount++;
     if (database !== null) {
@@ -162,7 +161,7 @@ export class Admissions implements ClientHost {
   }
 
   onAuthenticated(client: ClientConnection, success: AuthSuccess): void {
-    const user = client.identity?.startup.user;
+    const user = client.identity?.user.name;
     if (user !== undefined && success.scramKeys !== null) {
       this.#pooler.credentials.learnKeys(user, success.scramKeys);
     }
@@ -171,18 +170,18 @@ export class Admissions implements ClientHost {
   enter(client: ClientConnection): RelayPool | { readonly error: PoolerError } {
     const { identity } = client;
     assert(identity !== null, 'a client that enters has an identity');
-    const { database, user, startup } = identity;
+    const { database, user, databaseName } = identity;
     if (database === null) {
-      return { error: poolerError('noSuchDatabase', startup.database) };
+      return { error: poolerError('noSuchDatabase', databaseName) };
     }
     if (database.isDisabled) {
-      return { error: poolerError('databaseDisabled', startup.database) };
+      return { error: poolerError('databaseDisabled', databaseName) };
     }
     if (this.#pooler.modes.shutdown !== null) {
       return { error: poolerError('shuttingDown') };
     }
     // A reload may have dropped the database while the client proved itself.
-    if (this.#pooler.registry.findDatabase(startup.database) !== database) {
+    if (this.#pooler.registry.findDatabase(databaseName) !== database) {
       return { error: poolerError('databaseRemoved') };
     }
     return this.#pooler.registry.pool(database, user);
@@ -195,7 +194,7 @@ export class Admissions implements ClientHost {
     this.consoles.add(client);
     this.consoleLoginCount++;
     const { address, port } = client.remote;
-    const user = client.identity?.startup.user ?? '';
+    const user = client.identity?.user.name ?? '';
     return new ConsoleSession({
       control: this.#control,
       role,
@@ -244,7 +243,8 @@ export class Admissions implements ClientHost {
     pooler.lingering.add(client);
     this.consoles.delete(client);
     const { identity } = client;
-    if (identity !== null && this.#counted.delete(client.id)) {
+    if (identity !== null && client.isCounted) {
+      client.isCounted = false;
       this.clientCount--;
       identity.user.clientCount--;
       if (identity.database !== null) {

@@ -10,7 +10,8 @@ const LONG_SECRET_BYTES = 32;
 
 interface Entry {
   readonly client: ClientConnection;
-  readonly secret: Buffer;
+  /** As latin1 text, which takes a third of the memory of a buffer. */
+  readonly secret: string;
 }
 
 /** The cancel keys of all logged-in clients. */
@@ -31,19 +32,19 @@ export class CancelKeys {
       // The top bit is clear, so that drivers with a signed number show the same one.
       processId = this.#randomBytes(4).readUInt32BE(0) & 0x7fffffff;
     } while (processId === 0 || this.#entries.has(processId));
-    const secret = Buffer.from(this.#randomBytes(isLong ? LONG_SECRET_BYTES : SHORT_SECRET_BYTES));
+    const secret = this.#randomBytes(isLong ? LONG_SECRET_BYTES : SHORT_SECRET_BYTES);
     client.keyProcessId = processId;
-    this.#entries.set(processId, { client, secret });
+    this.#entries.set(processId, { client, secret: secret.toString('latin1') });
     return { processId, secret };
   }
 
   /** Finds the client that a key belongs to; null for a wrong key. */
   find(processId: number, secret: Buffer): ClientConnection | null {
     const entry = this.#entries.get(processId);
-    if (entry?.secret.length !== secret.length || !timingSafeEqual(entry.secret, secret)) {
+    if (entry?.secret.length !== secret.length) {
       return null;
     }
-    return entry.client;
+    return timingSafeEqual(Buffer.from(entry.secret, 'latin1'), secret) ? entry.client : null;
   }
 
   /** Voids the key of a client that is gone. */

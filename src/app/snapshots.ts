@@ -96,8 +96,8 @@ export class Snapshots {
     return {
       id: client.id,
       state: isWaiting ? 'waiting' : isActive ? 'active' : 'idle',
-      user: client.identity?.startup.user ?? null,
-      database: client.identity?.startup.database ?? null,
+      user: client.identity?.user.name ?? null,
+      database: client.identity?.databaseName ?? null,
       replication: 'none',
       addr: remote.address,
       port: client.unixPath === null ? remote.port : this.#pooler.settings.listenPort,

@@ -15,15 +15,16 @@ import type { Admission, ClientHost } from './client-host.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { RequestIntake } from './request-intake.ts';
-import { readStartupParameters, type StartupParameters } from './startup-parameters.ts';
-import { welcomeMessages } from './welcome.ts';
+import { readStartupParameters } from './startup-parameters.ts';
+import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
 /** How long a closing connection may linger, so that the last error reaches the client, in ms. */
 export const LINGER_MS = 1000;
 
 /** Who a client is, set once at its startup message. */
-interface Identity extends Admission {
-  readonly startup: StartupParameters;
+interface Identity extends Omit<Admission, 'plan'> {
+  /** As the client gave it. */
+  readonly databaseName: string;
   /** Protocol version spoken, as in a startup packet. */
   readonly version: number;
 }
@@ -60,6 +61,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   closedAtMs = 0;
   /** Process id of its cancel key; 0 until it has one. */
   keyProcessId = 0;
+  /** Whether it counts towards the limits of clients. */
+  isCounted = false;
 
   readonly #host: ClientHost;
   readonly #stream: SocketStream;
@@ -130,7 +133,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if ('error' in admission) {
       return admission;
     }
-    this.identity = { ...admission, startup, version: packet.version };
+    const { user, database, consoleRole } = admission;
+    const databaseName = database?.name ?? startup.database;
+    this.identity = { user, database, consoleRole, databaseName, version: packet.version };
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('client_login_attempted', { ...this.#logFields(), tls: 'no' });
     }
@@ -150,9 +155,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.#refuse(pool.error, pool.error.message);
       return;
     }
-    this.#stream.write(welcomeMessages.authenticated(success.saslFinal));
+    const authenticated = writeAuthenticated(success.saslFinal);
     if (role !== null) {
-      this.#openConsole(role);
+      this.#openConsole(role, authenticated);
       return;
     }
     if (pool === null) {
@@ -160,48 +165,43 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.pool = pool;
     if (pool.welcome === null) {
-      this.waitStartMs = 0;
+      this.#stream.write(authenticated);
       pool.addWelcomeClient(this);
     } else {
-      this.#enter(pool);
+      this.#enter(pool, authenticated);
     }
   }
 
   onWelcomeKnown(): void {
     if (this.pool !== null) {
-      this.#enter(this.pool);
+      this.#enter(this.pool, null);
     }
   }
 
-  #enter(pool: RelayPool): void {
+  /** @param authenticated - goes out in the same write as the welcome; null when it has gone. */
+  #enter(pool: RelayPool, authenticated: Buffer | null): void {
     pool.addClient(this);
     this.#intake = new RequestIntake(this, pool, this.#host.settings.maxPacketSizeBytes);
     pool.stats.clientLoginCount++;
     const key = this.#host.issueKey(this);
     const reported = pool.welcome ?? new Map<string, string>();
-    this.#stream.write(
-      welcomeMessages.ready(
-        welcomeMessages.parameters(reported, this.#host.tracked, this.parameters),
-        key,
-        this.#host.settings.loginNotifyMessage,
-      ),
-    );
+    const session = sessionParameters(reported, this.#host.tracked, this.parameters);
+    // Clients that are alike share the strings.
+    this.parameters = [...session.values];
+    const pieces = authenticated === null ? [] : [authenticated];
+    pieces.push(session.messages);
+    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
     this.#takeEarly();
   }
 
-  #openConsole(role: 'admin' | 'stats'): void {
+  #openConsole(role: 'admin' | 'stats', authenticated: Buffer): void {
     this.list?.remove(this);
     this.state = ClientState.Active;
     const key = this.#host.issueKey(this);
     const dialogue = this.#host.openConsole(this, role);
     this.#console = new ConsoleCarrier(dialogue, this.#host.settings.maxPacketSizeBytes);
-    this.#stream.write(
-      welcomeMessages.ready(
-        this.#host.consoleParameters(this),
-        key,
-        this.#host.settings.loginNotifyMessage,
-      ),
-    );
+    const pieces = [authenticated, writeParameters(this.#host.consoleParameters(this))];
+    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
     this.#takeEarly();
   }
 
@@ -270,7 +270,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #onConsoleData(bytes: Buffer): void {
     const verdict = this.#console?.onData(bytes);
     if (verdict === 'terminate') {
-      this.close('client close request');
+      this.onTerminate();
     } else if (verdict === 'close') {
       this.close('console closed');
     } else if (verdict === 'bad') {
@@ -355,6 +355,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (server.link.begin(this)) {
       this.onLinkReady();
     }
+  }
+
+  keepRequest(chunk: Buffer, start: number, end: number): void {
+    this.#intake?.hold(chunk, start, end);
   }
 
   onLinkReady(): void {
@@ -467,9 +471,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.link?.onClientGone(isGoodbye);
     this.#host.onClosed(this);
-    this.#stream.end();
-    // Read on, so that late bytes do not turn the end into a reset that drops the last message.
-    this.#stream.resume();
+    if (isGoodbye) {
+      this.#stream.destroy();
+    } else {
+      // Read on, so that late bytes do not turn the end into a reset that drops the last message.
+      this.#stream.end();
+      this.#stream.resume();
+    }
   }
 
   /** A bare connect and close, as health checks do, is not worth a line. */
@@ -486,8 +494,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { address, port } = this.remote;
     return {
       client: this.id,
-      database: this.identity?.startup.database,
-      user: this.identity?.startup.user,
+      database: this.identity?.databaseName,
+      user: this.identity?.user.name,
       address,
       port,
     };

@@ -1,5 +1,6 @@
-import { Database, User } from './database.ts';
+import type { LinkedList } from '../base/linked-list.ts';
 import type { Config, DatabaseConfig } from '../config/config.ts';
+import { Database, User } from './database.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import { Pool, type PoolHost } from './pool.ts';
 
@@ -184,19 +185,23 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     return pool.database === giver.database || pool.user === giver.user;
   }
 
-  /** Closes the idle connection that was idle longest among those that block `pool`. */
-  evictFor(pool: Pool<C, S>): boolean {
+  /** Whether closing a connection of `other` makes room under the limit that stops `pool`. */
+  #isInTheWay(other: Pool<C, S>, pool: Pool<C, S>): boolean {
     const { maxDbConnections } = pool.limits;
     const isDbFull = maxDbConnections > 0 && pool.database.serverCount >= maxDbConnections;
+    return isDbFull ? other.database === pool.database : other.user === pool.user;
+  }
+
+  /** Closes the idle connection that was idle longest among those that block `pool`. */
+  evictFor(pool: Pool<C, S>): boolean {
     let victim: S | null = null;
     for (const other of this.pools) {
-      const helps = isDbFull ? other.database === pool.database : other.user === pool.user;
-      if (!helps) {
+      if (!this.#isInTheWay(other, pool)) {
         continue;
       }
-      victim = olderOf(victim, this.#oldestIdle(other));
+      victim = olderOf(victim, this.#oldest(other.idleServers));
       if (other.waitingClients.length === 0) {
-        victim = olderOf(victim, other.usedServers.head);
+        victim = olderOf(victim, this.#oldest(other.usedServers));
       }
     }
     if (victim === null) {
@@ -206,15 +211,18 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     return true;
   }
 
-  #oldestIdle(pool: Pool<C, S>): S | null {
+  #oldest(servers: LinkedList<S>): S | null {
     let oldest: S | null = null;
-    for (let server = pool.idleServers.head; server !== null; server = server.listNext) {
+    for (let server = servers.head; server !== null; server = server.listNext) {
       oldest = olderOf(oldest, server);
     }
     return oldest;
   }
 
-  /** Gives the permit that `giver` has returned to the client that waits longest. */
+  /**
+   * Gives the permit that `giver` has returned to the client that waits longest. A pool that gave
+   * one up comes last: it would take back at once what it closed for the sake of another.
+   */
   onPermitReleased(giver: Pool<C, S>): void {
     const blocked = this.#blockedPools(giver);
     for (const pool of blocked) {
@@ -227,7 +235,9 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       (pool) => pool.isBlockedByLimit && this.#shareLimit(pool, giver),
     );
     if (blocked.length > 1) {
-      blocked.sort((a, b) => headWaitStart(a) - headWaitStart(b));
+      const turn = (pool: Pool<C, S>): number =>
+        pool === giver ? Number.POSITIVE_INFINITY : headWaitStart(pool);
+      blocked.sort((a, b) => turn(a) - turn(b) || 0);
     }
     return blocked;
   }
@@ -239,14 +249,13 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   makeBusyPoolsGiveWay(): void {
     const nowMs = this.#host.nowMs();
     for (const pool of this.pools) {
-      const head = pool.waitingClients.head;
       const isStarving =
-        pool.isBlockedByLimit && head !== null && nowMs - head.waitStartMs > GIVE_WAY_AFTER_MS;
+        pool.isBlockedByLimit && nowMs - headWaitStart(pool) > GIVE_WAY_AFTER_MS;
       if (!isStarving || pool.loginServers.length > 0) {
         continue;
       }
       const richest = this.pools
-        .filter((other) => other !== pool && this.#shareLimit(other, pool))
+        .filter((other) => other !== pool && this.#isInTheWay(other, pool))
         .reduce<Pool<C, S> | null>(
           (best, other) =>
             other.activeServers.length > (best?.activeServers.length ?? 0) ? other : best,
@@ -259,10 +268,14 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   }
 }
 
+/** When the wait of the client that waits longest began; clients not welcomed yet wait as well. */
 function headWaitStart<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   pool: Pool<C, S>,
 ): number {
-  return pool.waitingClients.head?.waitStartMs ?? Number.POSITIVE_INFINITY;
+  return Math.min(
+    pool.waitingClients.head?.waitStartMs ?? Number.POSITIVE_INFINITY,
+    pool.welcomeClients.head?.connectedAtMs ?? Number.POSITIVE_INFINITY,
+  );
 }
 
 function olderOf<S extends { readonly lastActivityMs: number }>(

@@ -256,8 +256,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   onServerClosed(server: S): void {
     this.#changeServerState(server, ServerState.Closed);
     this.#host.budget.release(this);
-    this.pump();
+    // Blocked pools first: this one would take the permit back before they are asked.
     this.#host.onPermitReleased(this);
+    this.pump();
   }
 
   /**

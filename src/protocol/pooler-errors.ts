@@ -208,7 +208,7 @@ export const POOLER_ERRORS = {
     'FATAL',
     S.ConnectionFailure,
     'server conn crashed?',
-    'server connection lost while linked; follows the error of the server if it sent one',
+    'server connection lost while linked, and the server did not say why',
   ),
   serverProtocolViolation: row(
     'FATAL',

@@ -35,7 +35,9 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd> {
   write(chunk: Buffer): boolean;
   pauseReading(): void;
   resumeReading(): void;
-  /** The server connection has taken over the tracked parameters: requests may be sent. */
+  /** Keeps the begin of a request until `onLinkReady` or its next turn. @param chunk - borrowed. */
+  keepRequest(chunk: Buffer, start: number, end: number): void;
+  /** The server connection can take requests, and what was kept can be sent. */
   onLinkReady(): void;
   /** The server connection has gone back to its pool. */
   onReleased(): void;

@@ -168,7 +168,11 @@ export class Link {
     if (this.#internalDone !== 'none') {
       this.#onInternalDone();
     }
-    this.#settle();
+    if (this.ledger.isEmpty) {
+      this.#settle();
+    } else {
+      this.requests.onProgress();
+    }
   }
 
   #onViolation(found: string): void {
@@ -197,16 +201,19 @@ export class Link {
     if (client === null || this.#internal !== 'none') {
       return;
     }
-    this.requests.stopHoldingBack();
     const { poolMode } = this.server.pool.limits;
-    if (this.transactionStatus !== TransactionStatus.Idle) {
-      if (poolMode === 'statement') {
-        client.disconnect(poolerError('statementModeTransaction'));
-      }
-      return;
-    }
-    if (poolMode !== 'session' && client.framer.isAtBoundary && this.#mayRelease()) {
+    const isIdle = this.transactionStatus === TransactionStatus.Idle;
+    if (!isIdle && poolMode === 'statement') {
+      client.disconnect(poolerError('statementModeTransaction'));
+    } else if (
+      isIdle &&
+      poolMode !== 'session' &&
+      client.framer.isAtBoundary &&
+      this.#mayRelease()
+    ) {
       this.release(false);
+    } else {
+      this.requests.stopHoldingBack();
     }
   }
 

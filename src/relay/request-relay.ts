@@ -21,6 +21,10 @@ export class RequestRelay {
   #isServerFull = false;
   /** The client is not read because its pipeline is long. */
   #isHeldBack = false;
+  /** It is held back so that others get their turn, not because too much is owed. */
+  #isTakingTurns = false;
+  /** The client keeps the begin of a request for its next turn. */
+  #isTailKept = false;
 
   constructor(link: Link) {
     this.#link = link;
@@ -37,6 +41,9 @@ export class RequestRelay {
     let savedHeader: Buffer | null = null;
     let offset = framer.skipBody(start, end);
     while (offset < end) {
+      if (end - offset < HEADER_BYTES && this.#keepForNextTurn(client, chunk, offset, end)) {
+        break;
+      }
       const bodyStart = framer.readHeader(chunk, offset, end);
       if (bodyStart === -1) {
         break;
@@ -52,6 +59,9 @@ export class RequestRelay {
         this.#send(savedHeader, chunk, start, offset);
         client.onBadRequest(messageLength < 4 ? 'header' : 'size', headerOf(client));
         return;
+      }
+      if (messageLength >= end - offset && this.#keepForNextTurn(client, chunk, offset, end)) {
+        break;
       }
       if (framer.savedBytes > 0) {
         savedHeader = framer.takeSaved();
@@ -112,14 +122,52 @@ export class RequestRelay {
 
   /** A long pipeline takes its turn while others wait; an endless one is not read for a while. */
   #holdBackIfNeeded(client: ClientEnd): void {
-    const { ledger, server } = this.#link;
+    const { ledger } = this.#link;
     if (ledger.length < LONG_PIPELINE || this.#isHeldBack) {
       return;
     }
-    const mustTakeTurns = server.pool.waitingClients.length > 0 && ledger.isReadyOwed;
-    if ((mustTakeTurns && !ledger.isCopyIn) || ledger.length > MAX_OUTSTANDING) {
+    // The server answers no request before it is whole.
+    this.#isTakingTurns = client.framer.bodyRemaining === 0 && this.#mustTakeTurns();
+    if (this.#isTakingTurns || ledger.length > MAX_OUTSTANDING) {
       this.#isHeldBack = true;
       client.pauseReading();
+    }
+  }
+
+  #mustTakeTurns(): boolean {
+    const { ledger, server } = this.#link;
+    return (
+      ledger.length >= LONG_PIPELINE &&
+      server.pool.waitingClients.length > 0 &&
+      ledger.isReadyOwed &&
+      !ledger.isCopyIn
+    );
+  }
+
+  /**
+   * Leaves a request that the chunk cuts off with the client, if the client must take turns: the
+   * server connection can be given back at the boundary of a message only.
+   */
+  #keepForNextTurn(client: ClientEnd, chunk: Buffer, start: number, end: number): boolean {
+    if (client.framer.savedBytes > 0 || !this.#mustTakeTurns()) {
+      return false;
+    }
+    client.keepRequest(chunk, start, end);
+    this.#isTailKept = true;
+    return true;
+  }
+
+  /**
+   * Something has been answered, but not everything: a client held back is read again if the rest
+   * may never be answered otherwise.
+   */
+  onProgress(): void {
+    if (!this.#isHeldBack) {
+      return;
+    }
+    const { ledger } = this.#link;
+    if (this.#isTakingTurns ? !ledger.isReadyOwed : ledger.length < MAX_OUTSTANDING / 2) {
+      this.stopHoldingBack();
     }
   }
 
@@ -134,6 +182,10 @@ export class RequestRelay {
     if (this.#isHeldBack) {
       this.#isHeldBack = false;
       this.#resume();
+      if (this.#isTailKept) {
+        this.#isTailKept = false;
+        this.#link.client?.onLinkReady();
+      }
     }
   }
 
@@ -147,6 +199,7 @@ export class RequestRelay {
   reset(): void {
     this.prefix = null;
     this.#isHeldBack = false;
+    this.#isTailKept = false;
   }
 }
 

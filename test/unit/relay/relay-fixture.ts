@@ -78,6 +78,10 @@ export class FakeClient implements ClientEnd {
     this.events.push('resume');
   }
 
+  keepRequest(chunk: Buffer, start: number, end: number): void {
+    this.heldRequests = Buffer.from(chunk.subarray(start, end));
+  }
+
   onLinkReady(): void {
     this.events.push('ready');
     const held = this.heldRequests;
@@ -193,6 +197,21 @@ export class FakeServer implements ServerEnd {
       this.forwarded.push(Buffer.from(chunk));
     }
     return !this.isFull;
+  }
+
+  writeCopy(
+    first: Buffer | null,
+    second: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
+    const none = Buffer.alloc(0);
+    return this.write(Buffer.concat([first ?? none, second ?? none, chunk.subarray(start, end)]));
+  }
+
+  viewOf(chunk: Buffer, end: number): Buffer {
+    return chunk.subarray(0, end);
   }
 
   pauseReading(): void {

@@ -1,0 +1,655 @@
+import { describe, expect, it } from 'vitest';
+import { CLEANUP_DEADLINE_MS, GOODBYE_GRACE_MS } from '../../../src/relay/cleanup.ts';
+import * as b from '../../support/backend-messages.ts';
+import * as f from '../../support/frontend-messages.ts';
+import { RelayFixture, type FakeClient, type FakeServer } from './relay-fixture.ts';
+
+const DONE = Buffer.concat([b.commandComplete('SELECT 1'), b.readyForQuery('I')]);
+const IN_TRANSACTION = Buffer.concat([b.commandComplete('BEGIN'), b.readyForQuery('T')]);
+const COPY_IN = f.message('G', Buffer.of(0), f.int16(0));
+const ERROR = b.errorResponse({ S: 'ERROR', V: 'ERROR', C: '22023', M: 'bad value' });
+const FATAL = b.errorResponse({ S: 'FATAL', V: 'FATAL', C: '57P01', M: 'terminating connection' });
+const ROLLBACK = f.query('ROLLBACK');
+const RESET = f.query('DISCARD ALL');
+/** What undoes work that was executed without a Sync. */
+const ROLLBACK_UNSYNCED = Buffer.concat([f.parse('ROLLBACK'), f.bind(), f.execute(), f.sync()]);
+const ROLLED_BACK = Buffer.concat([
+  f.message('1'),
+  f.message('2'),
+  b.commandComplete('ROLLBACK'),
+  b.readyForQuery('I'),
+]);
+
+interface Pair {
+  readonly client: FakeClient;
+  readonly server: FakeServer;
+}
+
+describe('Link: pairing and tracked parameters', () => {
+  function pair(
+    clientValues: Record<string, string>,
+    serverValues: Record<string, string>,
+    accepted: readonly string[] = [],
+    tracked: readonly string[] = [],
+  ): Pair & { isReady: boolean; fixture: RelayFixture } {
+    const fixture = new RelayFixture({ tracked });
+    for (const key of accepted) {
+      fixture.pool.acceptedValues.add(key);
+    }
+    const server = fixture.addServer(serverValues);
+    const client = fixture.addClient(clientValues);
+    fixture.pool.acquire(client);
+    return { client, server, fixture, isReady: server.link.begin(client) };
+  }
+
+  it('sends nothing ahead when client and server agree', () => {
+    const { client, server, isReady } = pair({ TimeZone: 'UTC' }, { TimeZone: 'UTC' });
+    expect(isReady).toBe(true);
+    client.send(f.query('SELECT 1'));
+    expect(server.takeInput()).toEqual(f.query('SELECT 1'));
+  });
+
+  it('asks for nothing where the client has no value', () => {
+    expect(pair({}, { TimeZone: 'UTC' }).isReady).toBe(true);
+  });
+
+  it('sets values that are known to be accepted in the same write as the first request', () => {
+    const { client, server, isReady } = pair({ TimeZone: 'UTC' }, { TimeZone: 'Asia/Tokyo' }, [
+      'TimeZone=UTC',
+    ]);
+    expect(isReady).toBe(true);
+    expect(server.snapshots).toEqual([]);
+    client.send(f.query('SELECT 1'));
+    const expected = Buffer.concat([f.query("SET TimeZone='UTC';"), f.query('SELECT 1')]);
+    expect(server.snapshots).toEqual([expected]);
+    server.reply(b.commandComplete('SET'), b.parameterStatus('TimeZone', 'UTC'));
+    server.reply(b.readyForQuery('I'), DONE);
+    expect(client.output).toEqual(DONE);
+    expect(server.state).toBe('idle');
+  });
+
+  it('sets values that nobody has tried ahead, and lets requests wait for the answer', () => {
+    const { client, server, isReady, fixture } = pair({ TimeZone: 'UTC' }, { TimeZone: 'GMT' });
+    expect(isReady).toBe(false);
+    client.heldRequests = f.query('SELECT 1');
+    expect(server.takeInput()).toEqual(f.query("SET TimeZone='UTC';"));
+    server.reply(b.commandComplete('SET'));
+    expect(client.events).toEqual([]);
+    server.reply(b.parameterStatus('TimeZone', 'Etc/UTC'), b.readyForQuery('I'));
+    expect(client.events).toEqual(['ready']);
+    expect(server.takeInput()).toEqual(f.query('SELECT 1'));
+    // Both take over the spelling of the server.
+    expect(client.parameters[2]).toBe('Etc/UTC');
+    expect(server.parameters[2]).toBe('Etc/UTC');
+    expect(fixture.pool.acceptedValues.has('TimeZone=UTC')).toBe(true);
+    server.reply(DONE);
+    expect(client.output).toEqual(DONE);
+    expect(client.link).toBeNull();
+  });
+
+  it('sets a parameter that the server does not report, and remembers it', () => {
+    const { client, server } = pair({ search_path: 'a, b' }, {}, [], ['search_path']);
+    expect(server.takeInput()).toEqual(
+      f.query("SELECT pg_catalog.set_config('search_path','a, b',false);"),
+    );
+    server.reply(b.rowDescription(['set_config']), b.dataRow(['a, b']), DONE);
+    expect(client.output).toEqual(Buffer.alloc(0));
+    expect(server.parameters[5]).toBe('a, b');
+  });
+
+  it('refuses the client when the server refuses a value, and keeps the server connection', () => {
+    const { client, server, fixture } = pair({ TimeZone: 'nowhere' }, { TimeZone: 'GMT' });
+    server.takeInput();
+    server.reply(ERROR, b.readyForQuery('I'));
+    expect(client.error).toMatchObject({
+      reason: 'invalidServerParameter',
+      sqlstate: '22023',
+      detail: 'bad value',
+    });
+    expect(client.output).toEqual(Buffer.alloc(0));
+    expect(server.state).toBe('idle');
+    expect(fixture.pool.acceptedValues.size).toBe(0);
+  });
+
+  it('takes over what the client changes by itself', () => {
+    const { client, server } = pair({ TimeZone: 'UTC' }, { TimeZone: 'UTC' });
+    client.send(f.query("SET TimeZone='GMT'"));
+    server.reply(b.parameterStatus('TimeZone', 'GMT'), DONE);
+    expect(client.parameters[2]).toBe('GMT');
+    expect(server.parameters[2]).toBe('GMT');
+  });
+
+  it('keeps a change of one client from the next one', () => {
+    const { client, server, fixture } = pair({ TimeZone: 'UTC' }, { TimeZone: 'UTC' });
+    client.send(f.query("SET TimeZone='GMT'"));
+    server.reply(b.parameterStatus('TimeZone', 'GMT'), DONE);
+    server.takeInput();
+    const next = fixture.addClient({ TimeZone: 'UTC' });
+    fixture.pool.acquire(next);
+    server.link.begin(next);
+    expect(server.takeInput()).toEqual(f.query("SET TimeZone='UTC';"));
+  });
+
+  it('ignores a ParameterStatus that is malformed or not tracked', () => {
+    const { client, server } = pair({}, {});
+    client.send(f.query('x'));
+    server.reply(f.message('S', Buffer.from('TimeZone')), b.parameterStatus('is_superuser', 'on'));
+    expect(client.parameters.every((value) => value === null)).toBe(true);
+    expect(server.isClosed).toBe(false);
+  });
+});
+
+describe('Link: when the server connection is given back', () => {
+  function ask(poolMode: 'session' | 'transaction' | 'statement', request: Buffer): Pair {
+    const pair = new RelayFixture({ poolMode }).link();
+    pair.client.send(request);
+    return pair;
+  }
+
+  it('releases when ReadyForQuery is I in transaction mode', () => {
+    const { client, server } = ask('transaction', f.query('SELECT 1'));
+    server.reply(DONE);
+    expect(client.events).toEqual(['released']);
+    expect([client.link, server.link.client, server.state]).toEqual([null, null, 'idle']);
+  });
+
+  it.each(['T', 'E'])('keeps it when ReadyForQuery is %s, until the transaction ends', (status) => {
+    const { client, server } = ask('transaction', f.query('BEGIN'));
+    server.reply(b.commandComplete('BEGIN'), b.readyForQuery(status));
+    expect(server.state).toBe('active');
+    client.send(f.query('COMMIT'));
+    expect(server.state).toBe('active');
+    server.reply(DONE);
+    expect(server.state).toBe('idle');
+  });
+
+  it('keeps it in session mode', () => {
+    const { client, server } = ask('session', f.query('SELECT 1'));
+    server.reply(DONE);
+    expect(server.link.client).toBe(client);
+  });
+
+  it('keeps it while replies to a pipeline are owed', () => {
+    const { server } = ask('transaction', Buffer.concat([f.query('a'), f.query('b')]));
+    server.reply(DONE);
+    expect(server.state).toBe('active');
+    server.reply(DONE);
+    expect(server.state).toBe('idle');
+  });
+
+  it('keeps it while Sync is missing', () => {
+    const { client, server } = ask('transaction', Buffer.concat([f.parse('x'), f.flush()]));
+    server.reply(f.message('1'));
+    expect(server.state).toBe('active');
+    client.send(f.sync());
+    server.reply(b.readyForQuery('I'));
+    expect(server.state).toBe('idle');
+  });
+
+  it('keeps it while the next message of the client has begun', () => {
+    const next = f.query('SELECT 2');
+    for (let at = 1; at < next.length; at++) {
+      const { client, server } = ask('transaction', f.query('SELECT 1'));
+      client.send(next.subarray(0, at));
+      server.reply(DONE);
+      expect(server.state).toBe('active');
+      client.send(next.subarray(at));
+      server.reply(DONE);
+      expect(server.state).toBe('idle');
+    }
+  });
+
+  it('keeps it while the server is within a message', () => {
+    const notice = b.noticeResponse({ M: 'x'.repeat(100) });
+    for (let at = 1; at < notice.length; at++) {
+      const { client, server } = ask('transaction', f.query('SELECT 1'));
+      server.reply(DONE, notice.subarray(0, at));
+      expect(server.state).toBe('active');
+      server.reply(notice.subarray(at));
+      expect(server.state).toBe('idle');
+      expect(client.output).toEqual(Buffer.concat([DONE, notice]));
+    }
+  });
+
+  it('gives it back behind messages that have no reply', () => {
+    for (const message of [f.flush(), f.copyData('x'), f.copyDone(), f.copyFail('x')]) {
+      const { client, server } = ask('transaction', message);
+      expect(server.state).toBe('idle');
+      expect(client.events).toEqual(['released']);
+    }
+  });
+
+  it('gives it back behind a cut-off message that turns out to have no reply', () => {
+    const { client, server } = ask('transaction', f.query('COPY t FROM STDIN'));
+    client.send(f.copyData('late').subarray(0, 3));
+    server.reply(ERROR, b.readyForQuery('I'));
+    expect(server.state).toBe('active');
+    client.send(f.copyData('late').subarray(3));
+    expect(server.state).toBe('idle');
+  });
+
+  it('refuses a transaction block in statement mode and rolls it back', () => {
+    const { client, server } = ask('statement', f.query('BEGIN'));
+    server.takeInput();
+    server.reply(IN_TRANSACTION);
+    expect(client.error?.reason).toBe('statementModeTransaction');
+    expect(server.takeInput()).toEqual(ROLLBACK);
+    server.reply(DONE);
+    expect(server.takeInput()).toEqual(RESET);
+    server.reply(DONE);
+    expect(server.state).toBe('idle');
+  });
+
+  it('does not reuse a server connection of which the state is unclear', () => {
+    const { client, server } = ask('transaction', f.execute());
+    client.send(f.sync());
+    server.reply(COPY_IN);
+    client.send(f.copyData('x'), f.copyDone(), f.sync());
+    server.reply(ERROR, b.readyForQuery('I'));
+    expect(server.closeReason).toBe('outcome of COPY is unclear');
+    expect(client.isClosed).toBe(false);
+    expect(client.events).toContain('released');
+  });
+
+  it('does not reuse one that may run a query that came in the midst of COPY', () => {
+    const { client, server } = ask('transaction', f.query('COPY t FROM STDIN'));
+    server.reply(COPY_IN);
+    client.send(f.copyData('bad'), f.query('SELECT secret'));
+    server.reply(ERROR, b.readyForQuery('I'));
+    expect(server.isClosed).toBe(true);
+  });
+});
+
+describe('Link: a client that vanishes', () => {
+  /** Links a pair and lets `requests` and `replies` pass; then the client goes. */
+  function vanish(
+    requests: Buffer,
+    replies: Buffer,
+    isGoodbye = false,
+  ): Pair & { fixture: RelayFixture } {
+    const fixture = new RelayFixture();
+    const pair = fixture.link();
+    pair.client.send(requests);
+    pair.server.reply(replies);
+    pair.server.takeInput();
+    pair.client.close(isGoodbye);
+    return { ...pair, fixture };
+  }
+
+  /** The reset query runs, and its end makes the server connection idle. */
+  function expectReset(server: FakeServer): void {
+    expect(server.takeInput()).toEqual(RESET);
+    expect(server.state).toBe('tested');
+    server.reply(DONE);
+    expect(server.state).toBe('idle');
+    expect(server.link.ledger.isEmpty).toBe(true);
+  }
+
+  it('before it has asked for anything leaves the server connection as it is', () => {
+    const { server } = vanish(Buffer.alloc(0), Buffer.alloc(0));
+    expect(server.state).toBe('idle');
+    expect(server.takeInput()).toEqual(Buffer.alloc(0));
+  });
+
+  it.each(['T', 'E'])('in a transaction of status %s has it rolled back and reset', (status) => {
+    const { server } = vanish(
+      f.query('BEGIN'),
+      Buffer.concat([b.commandComplete('BEGIN'), b.readyForQuery(status)]),
+    );
+    expect(server.cancelCount).toBe(0);
+    expect(server.takeInput()).toEqual(ROLLBACK);
+    server.reply(DONE);
+    expectReset(server);
+  });
+
+  it('while a query runs has it cancelled, the rest drained, and the state reset', () => {
+    const { client, server } = vanish(f.query('SELECT'), b.rowDescription(['a']));
+    expect(server.cancelCount).toBe(1);
+    expect(server.takeInput()).toEqual(Buffer.alloc(0));
+    server.reply(b.dataRow(['x']), ERROR);
+    server.reply(b.readyForQuery('I'));
+    expect(client.output).toEqual(b.rowDescription(['a']));
+    expectReset(server);
+  });
+
+  it('in the middle of a row lets the rest of it pass to nobody', () => {
+    const row = b.dataRow(['x'.repeat(100)]);
+    const { server, fixture } = vanish(f.query('SELECT'), row.subarray(0, 50));
+    const next = fixture.addClient();
+    fixture.pool.acquire(next);
+    server.reply(row.subarray(50), DONE);
+    server.reply(DONE);
+    expect(next.output).toEqual(Buffer.alloc(0));
+    expect(server.link.client).toBe(next);
+  });
+
+  it('in the middle of a notice behind ReadyForQuery lets the rest pass to nobody', () => {
+    const notice = b.noticeResponse({ M: 'x'.repeat(100) });
+    for (let at = 1; at < notice.length; at++) {
+      const { server, fixture } = vanish(
+        f.query('SELECT'),
+        Buffer.concat([DONE, notice.subarray(0, at)]),
+      );
+      const next = fixture.addClient();
+      fixture.pool.acquire(next);
+      expect(server.link.client).toBeNull();
+      server.reply(notice.subarray(at));
+      expectResetFor(server, next);
+    }
+  });
+
+  function expectResetFor(server: FakeServer, next: FakeClient): void {
+    expect(server.takeInput()).toEqual(RESET);
+    server.reply(DONE);
+    expect(next.output).toEqual(Buffer.alloc(0));
+    expect(next.events).toContain('assigned');
+  }
+
+  it('without Sync has its work rolled back: a Sync alone would commit it', () => {
+    const { server } = vanish(
+      Buffer.concat([f.parse('INSERT'), f.bind(), f.execute(), f.flush()]),
+      Buffer.concat([f.message('1'), f.message('2'), b.commandComplete('INSERT 0 1')]),
+    );
+    expect(server.takeInput()).toEqual(ROLLBACK_UNSYNCED);
+    server.reply(ROLLED_BACK);
+    expectReset(server);
+  });
+
+  it('without Sync, while an extended query runs', () => {
+    const { server } = vanish(
+      Buffer.concat([f.parse('SELECT'), f.bind(), f.execute()]),
+      Buffer.alloc(0),
+    );
+    expect(server.takeInput()).toEqual(ROLLBACK_UNSYNCED);
+    expect(server.cancelCount).toBe(1);
+    server.reply(f.message('1'), f.message('2'), ERROR, b.readyForQuery('I'));
+    expectReset(server);
+  });
+
+  it('without Sync, behind an error', () => {
+    const { server } = vanish(Buffer.concat([f.parse('x'), f.bind()]), ERROR);
+    expect(server.takeInput()).toEqual(ROLLBACK_UNSYNCED);
+    server.reply(b.readyForQuery('I'));
+    expectReset(server);
+  });
+
+  it('in COPY IN has it failed', () => {
+    const { server } = vanish(f.query('COPY t FROM STDIN'), COPY_IN);
+    expect(server.takeInput()).toEqual(f.copyFail('client disconnected'));
+    expect(server.cancelCount).toBe(0);
+    server.reply(ERROR, b.readyForQuery('I'));
+    expectReset(server);
+  });
+
+  it('in COPY IN of the extended protocol has it failed and synchronised', () => {
+    const { server } = vanish(f.execute(), COPY_IN);
+    expect(server.takeInput()).toEqual(
+      Buffer.concat([f.copyFail('client disconnected'), ROLLBACK_UNSYNCED]),
+    );
+    server.reply(ERROR, b.readyForQuery('I'));
+    expectReset(server);
+  });
+
+  it('in COPY IN with Sync sent ahead costs the server connection, whose state is unclear', () => {
+    const { server } = vanish(Buffer.concat([f.execute(), f.sync()]), COPY_IN);
+    server.reply(ERROR, b.readyForQuery('I'));
+    expect(server.closeReason).toBe('outcome of COPY is unclear');
+  });
+
+  it('before CopyInResponse has the COPY failed when it begins', () => {
+    const { server } = vanish(f.query('COPY t FROM STDIN'), Buffer.alloc(0));
+    expect(server.takeInput()).toEqual(Buffer.alloc(0));
+    server.reply(COPY_IN);
+    expect(server.takeInput()).toEqual(f.copyFail('client disconnected'));
+    server.reply(ERROR, b.readyForQuery('I'));
+    expectReset(server);
+  });
+
+  it('after it has sent a whole COPY ahead lets it end by itself', () => {
+    const copy = Buffer.concat([f.query('COPY t FROM STDIN'), f.copyData('1\n'), f.copyDone()]);
+    const { server } = vanish(copy, Buffer.alloc(0), true);
+    server.reply(COPY_IN, DONE);
+    expect(server.cancelCount).toBe(0);
+    expectReset(server);
+  });
+
+  it('in the middle of a body costs the server connection', () => {
+    const request = f.query('SELECT 1');
+    for (let at = 5; at < request.length; at++) {
+      const { server } = vanish(request.subarray(0, at), Buffer.alloc(0));
+      expect(server.closeReason).toMatch(/before everything was sent/);
+    }
+  });
+
+  it('in the middle of a header costs nothing: none of it has been forwarded', () => {
+    for (let at = 1; at < 5; at++) {
+      const { server } = vanish(f.query('SELECT 1').subarray(0, at), Buffer.alloc(0));
+      expect(server.state).toBe('idle');
+    }
+  });
+
+  it('while its parameters are being set', () => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer({ TimeZone: 'UTC' });
+    const client = fixture.addClient({ TimeZone: 'GMT' });
+    fixture.pool.acquire(client);
+    expect(server.link.begin(client)).toBe(false);
+    server.takeInput();
+    client.close(true);
+    server.reply(b.parameterStatus('TimeZone', 'GMT'), DONE);
+    expect(client.events).toEqual([]);
+    expectReset(server);
+    expect(server.parameters[2]).toBe('GMT');
+  });
+
+  it('is given a moment to have its last requests done when it said goodbye', () => {
+    const { server, fixture } = vanish(f.query('INSERT'), Buffer.alloc(0), true);
+    expect(server.cancelCount).toBe(0);
+    fixture.clock.advance(GOODBYE_GRACE_MS);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(server.cancelCount).toBe(0);
+    fixture.clock.advance(1);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(server.cancelCount).toBe(1);
+    server.reply(DONE);
+    expectReset(server);
+  });
+
+  it('is given up in the end', () => {
+    const { server, fixture } = vanish(f.query('SELECT'), Buffer.alloc(0));
+    fixture.clock.advance(CLEANUP_DEADLINE_MS);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(server.isClosed).toBe(false);
+    fixture.clock.advance(1);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(server.closeReason).toBe('client disconnected with query in progress');
+    expect(fixture.pool.serverCount).toBe(0);
+  });
+
+  it('whose server closes while it is cleared up', () => {
+    const { server } = vanish(f.query('SELECT'), Buffer.alloc(0));
+    server.disconnect('gone');
+    server.link.checkTimeouts(Number.MAX_SAFE_INTEGER);
+    expect(server.closeReason).toBe('gone');
+  });
+
+  it('whose server says FATAL instead of ReadyForQuery', () => {
+    const { server } = vanish(f.execute(), Buffer.alloc(0));
+    server.reply(FATAL, b.readyForQuery('I'));
+    expect(server.closeReason).toBe('terminating connection');
+  });
+});
+
+describe('Link: a server that is lost', () => {
+  it('tells the client by an error that names the server and the cause', () => {
+    const { client, server } = new RelayFixture().link();
+    client.send(f.query('SELECT'));
+    server.disconnect('reset by peer');
+    expect(client.error).toMatchObject({ reason: 'serverCrashed', sqlstate: '08006' });
+    expect(client.error?.detail).toBe('server of the test: reset by peer');
+    expect(client.link).toBeNull();
+  });
+
+  it('adds nothing when the server itself has said FATAL', () => {
+    const { client, server } = new RelayFixture().link();
+    client.send(f.query('SELECT'));
+    server.reply(FATAL);
+    server.disconnect('server conn crashed?');
+    expect(client.output).toEqual(FATAL);
+    expect(client.events).toEqual(['silently terminating connection']);
+    expect(server.link.fatal?.sqlstate).toBe('57P01');
+  });
+
+  it('adds nothing in the middle of a row, which an error would complete', () => {
+    const { client, server } = new RelayFixture().link();
+    client.send(f.query('SELECT'));
+    const row = b.dataRow(['x'.repeat(100)]);
+    server.reply(row.subarray(0, 50));
+    server.disconnect('reset by peer');
+    expect(client.output).toEqual(row.subarray(0, 50));
+    expect(client.events).toEqual(['silently reset by peer']);
+  });
+
+  it('hurts nobody when no client is linked', () => {
+    const server = new RelayFixture().addServer();
+    server.reply(FATAL);
+    expect(server.closeReason).toBe('terminating connection');
+  });
+
+  it('is no reason to close when it only reports something', () => {
+    const server = new RelayFixture().addServer();
+    server.reply(b.noticeResponse({ M: 'hello' }), b.parameterStatus('TimeZone', 'UTC'));
+    expect(server.isClosed).toBe(false);
+    expect(server.parameters[2]).toBe('UTC');
+  });
+
+  it('is closed when it talks out of turn while nobody uses it', () => {
+    const server = new RelayFixture().addServer();
+    server.reply(b.readyForQuery('I'));
+    expect(server.closeReason).toMatch(/^unexpected message/);
+  });
+});
+
+describe('Link: timeouts and times', () => {
+  const LIMITS = {
+    queryTimeoutMs: 1000,
+    transactionTimeoutMs: 5000,
+    idleTransactionTimeoutMs: 2000,
+  };
+
+  function limited(poolMode: 'session' | 'transaction' = 'transaction'): Pair & {
+    fixture: RelayFixture;
+    tick: (ms: number) => void;
+  } {
+    const fixture = new RelayFixture({ poolMode, settings: LIMITS });
+    const pair = fixture.link();
+    const tick = (ms: number): void => {
+      fixture.clock.advance(ms);
+      pair.server.link.checkTimeouts(fixture.clock.nowMs());
+    };
+    return { ...pair, fixture, tick };
+  }
+
+  it('query_timeout ends a query that runs longer, not one that runs as long', () => {
+    const { client, server, tick } = limited();
+    client.send(f.query('SELECT'));
+    tick(1000);
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('queryTimeout');
+    expect(server.cancelCount).toBe(1);
+  });
+
+  it('idle_transaction_timeout counts from the last activity of the server', () => {
+    const { client, server, tick } = limited();
+    client.send(f.query('BEGIN'));
+    tick(500);
+    server.reply(IN_TRANSACTION);
+    tick(2000);
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('idleTransactionTimeout');
+  });
+
+  it('transaction_timeout counts from the first request', () => {
+    const { client, server, tick } = limited();
+    for (let count = 0; count < 5; count++) {
+      client.send(f.query('x'));
+      server.reply(IN_TRANSACTION);
+      tick(1000);
+    }
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('transactionTimeout');
+  });
+
+  it('no timeout hits a client that is idle in session mode', () => {
+    const { client, server, tick } = limited('session');
+    client.send(f.query('x'));
+    server.reply(DONE);
+    tick(1_000_000);
+    expect(client.isClosed).toBe(false);
+  });
+
+  it.each([
+    ['Flush', f.flush()],
+    ['stray CopyData', f.copyData('x')],
+    ['stray CopyDone', f.copyDone()],
+  ])('%s begins no query: a later one has its whole time', (_name, message) => {
+    const { client, server, tick, fixture } = limited('session');
+    client.send(f.query('x'));
+    server.reply(DONE);
+    client.send(message);
+    tick(100_000);
+    client.send(f.query('y'));
+    tick(900);
+    expect(client.isClosed).toBe(false);
+    expect(fixture.pool.stats.queryCount).toBe(2);
+  });
+
+  it('counts queries, transactions, bytes and times', () => {
+    const { client, server, fixture } = limited();
+    client.queuedSinceMs = fixture.clock.nowMs();
+    fixture.clock.advance(10);
+    client.send(f.query('BEGIN'));
+    fixture.clock.advance(20);
+    server.reply(IN_TRANSACTION);
+    fixture.clock.advance(30);
+    client.send(f.query('COMMIT'));
+    fixture.clock.advance(40);
+    server.reply(DONE);
+    const { stats } = fixture.pool;
+    expect(stats).toMatchObject({ queryCount: 2, xactCount: 1, queryTimeMs: 70, xactTimeMs: 100 });
+    expect(stats.receivedBytes).toBe(f.query('BEGIN').length + f.query('COMMIT').length);
+    expect(stats.sentBytes).toBe(IN_TRANSACTION.length + DONE.length);
+    expect([client.queryStartMs, client.xactStartMs, client.queuedSinceMs]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("Link: maitred's own queries", () => {
+  it.each(['an error', 'no error'])('the check query ends well with %s', (what) => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer();
+    fixture.pool.markUsed(server);
+    fixture.pool.acquire(fixture.addClient());
+    expect(server.state).toBe('tested');
+    expect(server.takeInput()).toEqual(f.query('SELECT 1'));
+    server.reply(what === 'an error' ? ERROR : b.commandComplete('SELECT 1'));
+    expect(server.state).toBe('tested');
+    server.reply(b.readyForQuery('I'));
+    expect(server.state).not.toBe('tested');
+  });
+
+  it.each([
+    ['well', b.commandComplete('SET'), null],
+    ['with an error', ERROR, 'bad value'],
+  ])('the connect query ends %s and is reported', (_how, reply, message) => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer();
+    fixture.pool.acquire(fixture.addClient());
+    server.link.runInternal('connect', 'SELECT 1');
+    server.reply(reply, b.readyForQuery('I'));
+    expect(server.connectQueryError?.message ?? null).toBe(message);
+  });
+});
