@@ -329,6 +329,22 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return mayGoOn;
   }
 
+  detachReadBuffer(): Buffer | null {
+    return this.#stream.detachReadBuffer();
+  }
+
+  keepUntilDrained(buffer: Buffer): void {
+    this.#stream.keepUntilDrained(buffer);
+  }
+
+  get isReadBufferOwn(): boolean {
+    return this.#stream.isReadBufferOwn;
+  }
+
+  set isReadBufferOwn(isOwn: boolean) {
+    this.#stream.isReadBufferOwn = isOwn;
+  }
+
   pauseReading(): void {
     this.#isPausedByLink = true;
     this.#updateReading();

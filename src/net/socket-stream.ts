@@ -33,6 +33,14 @@ const HIGH_WATER_BYTES = 65_536;
  */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 
+/** Read buffers kept for reuse: fresh memory costs more than reading into it. */
+const MAX_FREE_BUFFERS = 64;
+const freeBuffers: Buffer[] = [];
+
+function takeBuffer(): Buffer {
+  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+}
+
 /** Copies up to this size go through the scratch buffer, in bytes. */
 const SCRATCH_BYTES = 4096;
 /** Below this a loop beats the call of `copy`, in bytes. */
@@ -106,6 +114,8 @@ export class SocketStream implements RawReader {
   #nextBuffer: Buffer | null = null;
   /** Bytes handed to the kernel that it has not taken yet. */
   #rawPendingBytes = 0;
+  /** Read buffers of other streams that writes of this one refer to. */
+  readonly #lent: Buffer[] = [];
   #isDrainWanted = false;
   #isEnded = false;
   #isClosed = false;
@@ -135,7 +145,7 @@ export class SocketStream implements RawReader {
     onConnect: () => void,
   ): SocketStream {
     const socket = net.connect({ ...target, allowHalfOpen: true });
-    const stream = new SocketStream(socket, handler, Buffer.allocUnsafeSlow(READ_BUFFER_BYTES));
+    const stream = new SocketStream(socket, handler, takeBuffer());
     socket.once('connect', () => {
       stream.#begin();
       onConnect();
@@ -237,7 +247,19 @@ export class SocketStream implements RawReader {
     this.#rawPendingBytes -= bytes;
     if (status < 0) {
       this.onRawError(status);
-    } else if (this.#rawPendingBytes === 0 && this.#isDrainWanted) {
+      return;
+    }
+    if (this.#rawPendingBytes > 0) {
+      return;
+    }
+    while (this.#lent.length > 0 && freeBuffers.length < MAX_FREE_BUFFERS) {
+      const buffer = this.#lent.pop();
+      if (buffer !== undefined) {
+        freeBuffers.push(buffer);
+      }
+    }
+    this.#lent.length = 0;
+    if (this.#isDrainWanted) {
       this.#isDrainWanted = false;
       this.onDrained();
     }
@@ -246,11 +268,34 @@ export class SocketStream implements RawReader {
   // ---- reading ----
 
   /**
-   * Lets the chunk of the current callback live on, because a write still refers to it: the next
-   * read goes to a fresh buffer. Only for streams with a buffer of their own.
+   * Lets the chunk of the current callback live on, because a write to another stream still refers
+   * to it: the next read goes to another buffer. Only for streams with a buffer of their own.
+   *
+   * @returns the buffer, for the other stream to keep; null when it need not be kept.
    */
-  detachReadBuffer(): void {
-    this.#nextBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  detachReadBuffer(): Buffer | null {
+    if (this.#nextBuffer !== null || this.#handle === null) {
+      return null;
+    }
+    this.#nextBuffer = takeBuffer();
+    return this.#readBuffer;
+  }
+
+  /** Keeps a buffer of another stream, which writes refer to, until nothing is pending. */
+  keepUntilDrained(buffer: Buffer): void {
+    this.#lent.push(buffer);
+  }
+
+  /** Whether chunks lie in a buffer that no other stream reads into. */
+  get isReadBufferOwn(): boolean {
+    return this.#readBuffer !== sharedReadBuffer || this.#handle === null;
+  }
+
+  /** Takes effect with the next chunk. */
+  set isReadBufferOwn(isOwn: boolean) {
+    if (this.#handle !== null && isOwn !== this.isReadBufferOwn) {
+      this.#nextBuffer = isOwn ? takeBuffer() : sharedReadBuffer;
+    }
   }
 
   /** A view of the first `end` bytes of `chunk`, the one being handled; remembered by length. */

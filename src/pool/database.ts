@@ -5,7 +5,7 @@ export class Database {
   readonly name: string;
   config: DatabaseConfig;
   /** Made from the `*` entry; dropped when unused for `autodb_idle_timeout`. */
-  readonly isAuto: boolean;
+  isAuto: boolean;
   isPaused = false;
   /** Refuses new logins. */
   isDisabled = false;

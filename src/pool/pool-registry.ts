@@ -63,7 +63,9 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   /** Forgets a user that was registered for a login that failed. */
   forgetUser(user: User): void {
     const isPoolUser = this.pools.some((pool) => pool.user === user);
-    if (user.config === null && user.clientCount === 0 && !isPoolUser) {
+    // The name may have been forgotten and registered again since.
+    const isCurrent = this.users.get(user.name) === user;
+    if (isCurrent && user.config === null && user.clientCount === 0 && !isPoolUser) {
       this.users.delete(user.name);
     }
   }
@@ -139,6 +141,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       if (entry === null) {
         removed.push(database);
       } else {
+        database.isAuto &&= database.name === WILDCARD || !next.databases.has(database.name);
         this.#applyDatabase(database, entry);
       }
     }

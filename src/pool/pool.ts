@@ -123,6 +123,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** Adds a client whose login is complete. */
   addClient(client: C): void {
+    assert(client.state !== ClientState.Waiting, 'a client that waits has logged in before');
     this.#changeClientState(client, ClientState.Active);
   }
 
@@ -139,6 +140,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
    *   be told by `onServerAssigned`) or disconnected.
    */
   acquire(client: C): S | null {
+    assert(client.state === ClientState.Active, 'only an active client can ask');
     if (this.waitingClients.length === 0 && !this.isPaused) {
       const server = this.#takeIdle();
       if (server !== null) {
@@ -162,6 +164,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
           ? cause
           : poolerError('serverLoginRetry', cause?.message ?? 'connect failed'),
       );
+      // Nobody is left waiting, so no tick would try again.
+      this.#launch(true);
       return;
     }
     client.waitStartMs = this.#host.nowMs();
@@ -174,7 +178,10 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   #isFailingFast(): boolean {
     const error = this.#lastLoginError;
     return (
-      error !== null && !PASSING_LOGIN_FAILURES.has(error.sqlstate) && this.connectedCount === 0
+      error !== null &&
+      !PASSING_LOGIN_FAILURES.has(error.sqlstate) &&
+      this.connectedCount === 0 &&
+      !this.isPaused
     );
   }
 
@@ -211,6 +218,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** Adds a connection that is being opened. Its permit has been taken. */
   addServer(server: S): void {
+    assert(server.state === ServerState.Login, 'a server connection begins with its login');
     this.loginServers.push(server);
   }
 
@@ -220,6 +228,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
    * @param welcome - what it reported about itself.
    */
   onServerLoggedIn(server: S, welcome: ReadonlyMap<string, string>): void {
+    assert(server.state === ServerState.Login, 'a server connection logs in once');
     this.#hasLastConnectFailed = false;
     this.#lastLoginError = null;
     this.welcome = welcome;
@@ -267,6 +276,11 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
    * @param isResetNeeded - whether the client may have left state behind that must go.
    */
   release(server: S, isResetNeeded: boolean): void {
+    assert(server.state === ServerState.Active, 'only an active server connection is released');
+    this.#free(server, isResetNeeded);
+  }
+
+  #free(server: S, isResetNeeded: boolean): void {
     if (server.cancelsInFlight > 0) {
       this.#changeServerState(server, ServerState.BeingCanceled);
       return;
@@ -276,7 +290,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
       server.disconnect(reason);
       return;
     }
-    const { serverResetQuery, serverResetQueryAlways } = this.#host.settings;
+    const { serverResetQuery, serverResetQueryAlways, serverCheckQuery, serverCheckDelayMs } =
+      this.#host.settings;
     if (
       serverResetQuery !== '' &&
       (isResetNeeded || serverResetQueryAlways || this.limits.poolMode === 'session')
@@ -285,11 +300,18 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
       server.startReset();
       return;
     }
+    if (serverCheckQuery !== null && serverCheckDelayMs === 0) {
+      this.#changeServerState(server, ServerState.Used);
+      this.pump();
+      this.#host.onServerIdle(this);
+      return;
+    }
     this.#offer(server);
   }
 
   /** The reset query or the check query of a server connection is done. */
   onServerTested(server: S): void {
+    assert(server.state === ServerState.Tested, 'only a tested server connection passes a test');
     if (server.cancelsInFlight > 0) {
       this.#changeServerState(server, ServerState.BeingCanceled);
       return;
@@ -304,9 +326,10 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** A cancel request for this server connection is done. */
   onCancelDone(server: S): void {
+    assert(server.cancelsInFlight > 0, 'a cancel request that is done was in flight');
     server.cancelsInFlight--;
     if (server.state === ServerState.BeingCanceled && server.cancelsInFlight === 0) {
-      this.release(server, true);
+      this.#free(server, true);
     }
   }
 
@@ -412,6 +435,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** Marks an idle server connection as in need of the check query. */
   markUsed(server: S): void {
+    assert(server.state === ServerState.Idle, 'only an idle server connection goes stale');
     this.#changeServerState(server, ServerState.Used);
   }
 

@@ -23,7 +23,7 @@ export type ServerState = (typeof ServerState)[keyof typeof ServerState];
 /** Legal successors of each state. Only `Pool` changes the state of a server connection. */
 export const SERVER_SUCCESSORS: { readonly [S in ServerState]: readonly ServerState[] } = {
   login: ['idle', 'active', 'closed'],
-  idle: ['active', 'used', 'tested', 'closed'],
+  idle: ['active', 'used', 'closed'],
   active: ['idle', 'tested', 'being_canceled', 'used', 'active', 'closed'],
   used: ['tested', 'closed'],
   tested: ['idle', 'active', 'being_canceled', 'closed'],

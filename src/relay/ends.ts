@@ -8,8 +8,31 @@ import type { RequestFramer } from './request-framer.ts';
 /** The pool of clients and server connections as the relay knows them. */
 export type RelayPool = Pool<ClientEnd, ServerEnd>;
 
+/** What both ends of a link have in common: a stream of borrowed chunks. */
+export interface ByteEnd {
+  /** Bytes written that the kernel has not taken yet. */
+  readonly pendingBytes: number;
+  /**
+   * Writes.
+   *
+   * @param chunk - must stay unchanged while `pendingBytes` is above zero.
+   * @returns whether more may be written; after `false` the link is told when.
+   */
+  write(chunk: Buffer): boolean;
+  pauseReading(): void;
+  resumeReading(): void;
+  /**
+   * Lets the chunk being handled live on, because a write to the other end still refers to it.
+   *
+   * @returns the buffer, for the other end to keep; null when there is nothing to do (any more).
+   */
+  detachReadBuffer(): Buffer | null;
+  /** Keeps `buffer`, which writes refer to, until `pendingBytes` is zero. */
+  keepUntilDrained(buffer: Buffer): void;
+}
+
 /** What a link sees of its client connection. */
-export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd> {
+export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
   /** Where in its stream of messages the client is. */
   readonly framer: RequestFramer;
   /** Values of the tracked parameters that this client counts on. */
@@ -24,17 +47,11 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd> {
   queuedSinceMs: number;
   /** When the client last began a query, in clock ms. */
   lastRequestMs: number;
-  /** Bytes written that the kernel has not taken yet. */
-  readonly pendingBytes: number;
   /**
-   * Writes to the client.
-   *
-   * @param chunk - must stay unchanged while `pendingBytes` is above zero.
-   * @returns whether more may be written; after `false` the link's `onClientDrain` tells when.
+   * Whether its chunks lie in a buffer that nobody else reads into, so that they may be written
+   * without a copy. Setting it takes effect with the next chunk.
    */
-  write(chunk: Buffer): boolean;
-  pauseReading(): void;
-  resumeReading(): void;
+  isReadBufferOwn: boolean;
   /** Keeps the begin of a request until `onLinkReady` or its next turn. @param chunk - borrowed. */
   keepRequest(chunk: Buffer, start: number, end: number): void;
   /** The server connection can take requests, and what was kept can be sent. */
@@ -50,7 +67,7 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd> {
 }
 
 /** What a link sees of its server connection. */
-export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd> {
+export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd>, ByteEnd {
   readonly pool: RelayPool;
   readonly link: Link;
   /** Values of the tracked parameters in force on the server, as far as it reports them. */
@@ -58,7 +75,6 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd> {
   lastActivityMs: number;
   /** Whether it is closed or closing. */
   readonly isClosed: boolean;
-  write(chunk: Buffer): boolean;
   /** Writes a copy of up to three borrowed pieces; null for none. */
   writeCopy(
     first: Buffer | null,
@@ -69,10 +85,6 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd> {
   ): boolean;
   /** A view of the first `end` bytes of the read buffer, valid as the chunk is. */
   viewOf(chunk: Buffer, end: number): Buffer;
-  pauseReading(): void;
-  resumeReading(): void;
-  /** Keeps the chunk being handled alive, because a write still refers to it. */
-  detachReadBuffer(): void;
   /** Asks the server process to cancel what it runs. */
   requestCancel(): void;
   /** The connect query has ended; `error` is what the server said against it. */

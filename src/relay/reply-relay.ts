@@ -154,7 +154,10 @@ export class ReplyRelay {
     } else {
       mayGoOn = client.write(view);
       if (isBorrowed && client.pendingBytes > 0) {
-        server.detachReadBuffer();
+        const lent = server.detachReadBuffer();
+        if (lent !== null) {
+          client.keepUntilDrained(lent);
+        }
       }
     }
     if (!mayGoOn && !this.#isPaused) {

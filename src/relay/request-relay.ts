@@ -6,6 +6,8 @@ import { REQUEST_KINDS, RequestKind } from './request-framer.ts';
 
 /** Requests owed beyond which a client must take its turn while others wait. */
 const LONG_PIPELINE = 64;
+/** Chunks from this size on are forwarded without a copy, in bytes. */
+const LARGE_CHUNK_BYTES = 16_384;
 
 /**
  * HOT PATH: guarded by `npm run bench`.
@@ -103,7 +105,10 @@ export class RequestRelay {
     }
   }
 
-  /** Copies and writes: the chunk is a buffer that other clients read into as well. */
+  /**
+   * Small requests are copied, since their chunk is a buffer that other clients read into as well;
+   * a client that sends much is given a buffer of its own, which is written as it is.
+   */
   #send(savedHeader: Buffer | null, chunk: Buffer, start: number, end: number): void {
     const headerBytes = savedHeader === null ? 0 : savedHeader.length;
     const requestBytes = headerBytes + end - start;
@@ -114,10 +119,38 @@ export class RequestRelay {
     link.server.pool.stats.receivedBytes += requestBytes;
     const { prefix } = this;
     this.prefix = null;
-    if (!link.server.writeCopy(prefix, savedHeader, chunk, start, end)) {
-      this.#isServerFull = true;
-      link.client?.pauseReading();
+    const isLarge = end - start >= LARGE_CHUNK_BYTES;
+    const client = link.client;
+    const isOwn = client?.isReadBufferOwn === true;
+    const mayGoOn =
+      isLarge && isOwn
+        ? this.#sendView(prefix, savedHeader, chunk.subarray(start, end))
+        : link.server.writeCopy(prefix, savedHeader, chunk, start, end);
+    if (client !== null && isLarge !== isOwn) {
+      client.isReadBufferOwn = isLarge;
     }
+    if (!mayGoOn) {
+      this.#isServerFull = true;
+      client?.pauseReading();
+    }
+  }
+
+  #sendView(prefix: Buffer | null, savedHeader: Buffer | null, view: Buffer): boolean {
+    const { server, client } = this.#link;
+    if (prefix !== null) {
+      server.write(prefix);
+    }
+    if (savedHeader !== null) {
+      server.write(savedHeader);
+    }
+    const mayGoOn = server.write(view);
+    if (server.pendingBytes > 0) {
+      const lent = client?.detachReadBuffer() ?? null;
+      if (lent !== null) {
+        server.keepUntilDrained(lent);
+      }
+    }
+    return mayGoOn;
   }
 
   /** A long pipeline takes its turn while others wait; an endless one is not read for a while. */

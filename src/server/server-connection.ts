@@ -294,8 +294,16 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     this.#stream.resume();
   }
 
-  detachReadBuffer(): void {
-    this.#stream.detachReadBuffer();
+  get pendingBytes(): number {
+    return this.#stream.pendingBytes;
+  }
+
+  detachReadBuffer(): Buffer | null {
+    return this.#stream.detachReadBuffer();
+  }
+
+  keepUntilDrained(buffer: Buffer): void {
+    this.#stream.keepUntilDrained(buffer);
   }
 
   // ---- the pool's wishes ----
