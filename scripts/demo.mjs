@@ -145,6 +145,7 @@ maitred:
   admin_users: demo
   pool_mode: transaction
   default_pool_size: ${POOL_SIZE}
+  metrics_listen_port: 0
 databases:
   demo:
     host: ${HOST}

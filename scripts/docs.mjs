@@ -1,10 +1,11 @@
 /**
- * Writes the generated files and sections of docs/ from the built tables. With `--check`, writes
+ * Writes the generated files and sections of docs/ and config/ from the built tables. With `--check`, writes
  * nothing and exits with 1 when one differs from its table. Run after `npm run build`.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import * as prettier from 'prettier';
 
 const root = new URL('../', import.meta.url);
 
@@ -19,6 +20,7 @@ const DOCUMENTS = [
     file: 'docs/CONFIG.md',
     render: async () => (await built('config/config-doc.js')).renderConfigDoc(),
   },
+  { file: 'config/maitred.schema.json', render: renderSchema },
   { file: 'docs/ERRORS.md', render: renderErrors },
   {
     file: 'docs/OPERATIONS.md',
@@ -46,6 +48,15 @@ function replaceSection(text, name, content) {
     throw new Error(`the section "${name}" needs its two marks, once`);
   }
   return `${before}${begin}\n\n${content}\n\n${end}${after}`;
+}
+
+// ---- config/maitred.schema.json ----
+
+async function renderSchema() {
+  const { configSchema } = await built('config/config-schema.js');
+  const filepath = fileURLToPath(new URL('config/maitred.schema.json', root));
+  const style = await prettier.resolveConfig(filepath);
+  return prettier.format(JSON.stringify(configSchema()), { ...style, filepath });
 }
 
 // ---- docs/ERRORS.md ----

@@ -3,6 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
 import { App, EXIT_INVARIANT } from './app/app.ts';
 import { readArguments, USAGE } from './app/arguments.ts';
+import { checkCommand } from './app/check-command.ts';
+import type { CommandResult } from './app/command-result.ts';
+import { convertCommand } from './app/convert-command.ts';
 import { removePidfile, writePidfile } from './app/pidfile.ts';
 import { systemClock } from './base/clock.ts';
 import { ConfigError } from './config/config-error.ts';
@@ -53,7 +56,7 @@ function fail(problem: string): never {
 
 /** Loads the configuration; `-v` on the command line adds to `verbose` of the file. */
 function load(file: string, verbose: number): Config {
-  const config = loadConfig(file, readText);
+  const config = loadConfig(file, readText, process.env);
   const settings = { ...config.settings, verbose: Math.max(config.settings.verbose, verbose) };
   return { ...config, settings };
 }
@@ -144,6 +147,12 @@ async function run(file: string, verbose: number, quiet: boolean): Promise<void>
   }
 }
 
+function finish({ stdout, stderr, exitCode }: CommandResult): void {
+  process.stdout.write(stdout);
+  process.stderr.write(stderr);
+  process.exitCode = exitCode;
+}
+
 const args = readArguments(process.argv.slice(2));
 switch (args.kind) {
   case 'help':
@@ -155,6 +164,12 @@ switch (args.kind) {
   case 'wrong':
     writeSync(STDERR, `maitred: ${args.problem}\nTry "maitred --help" for more information.\n`);
     process.exitCode = 1;
+    break;
+  case 'check':
+    finish(checkCommand(args.file, { readText, env: process.env }));
+    break;
+  case 'convert':
+    finish(convertCommand(args.file, readText));
     break;
   case 'run':
     await run(args.file, args.verbose, args.quiet);

@@ -185,6 +185,8 @@ function iniText(settings, { host, port, database }) {
 }
 
 /**
+ * The text of maitred's configuration. Its metrics are off: PgBouncer has none.
+ *
  * @param {Record<string, string | number>} settings
  * @param {import('./wire-client.mjs').Target} postgres
  */
@@ -195,7 +197,7 @@ function yamlText(settings, { host, port, database }) {
     Object.entries(values).map(([name, value]) => `${indent}${name}: ${JSON.stringify(value)}`);
   return [
     'maitred:',
-    ...lines(settings, '  '),
+    ...lines({ ...settings, metrics_listen_addr: '' }, '  '),
     'databases:',
     `  ${database}:`,
     ...lines(entry, '    '),

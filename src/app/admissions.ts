@@ -119,12 +119,13 @@ export class Admissions implements ClientHost {
     const database = registry.findDatabase(startup.database);
     const user = registry.user(startup.user);
     const error = this.#findLimit(database, user);
-    if (error !== null) {
+    const isAnyUnusable = authType === 'any' && database !== null && database.config.user === null;
+    if (error !== null || isAnyUnusable) {
       registry.forgetUser(user);
-      return { error };
-    }
-    if (authType === 'any' && database !== null && database.config.user === null) {
-      return { error: poolerError('badConfiguration') };
+      if (database !== null) {
+        registry.forgetUnusedDatabase(database);
+      }
+      return { error: error ?? poolerError('badConfiguration') };
     }
     this.#count(client, database, user);
     return {
@@ -250,6 +251,7 @@ export class Admissions implements ClientHost {
       if (identity.database !== null) {
         identity.database.clientCount--;
         identity.database.lastUsedMs = this.nowMs();
+        pooler.registry.forgetUnusedDatabase(identity.database);
       }
     }
     if (identity !== null) {

@@ -3,6 +3,7 @@ import { ConfigError } from '../config/config-error.ts';
 import type { Config } from '../config/config.ts';
 import { configAfterReload, diffConfigs } from '../config/diff.ts';
 import type { RootLogger } from '../log/logger.ts';
+import { MetricsService } from '../metrics/metrics-service.ts';
 import { TICK_MS } from '../pool/janitor.ts';
 import { Listeners } from './listeners.ts';
 import { PoolerControl } from './pooler-control.ts';
@@ -35,6 +36,7 @@ export class App {
   readonly #pooler: Pooler;
   readonly #listeners: Listeners;
   readonly #statistics: Statistics;
+  readonly #metrics: MetricsService;
   readonly #timers: (() => void)[] = [];
   #isStopped = false;
 
@@ -45,18 +47,22 @@ export class App {
     this.#listeners = new Listeners(environment.logger, (socket, unixPath) => {
       this.#pooler.accept(socket, unixPath);
     });
-    this.#pooler.admissions.setControl(
-      new PoolerControl(this.#pooler, this.#statistics, {
-        version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
-        reload: () => this.reload(),
-        shutdown: (mode) => {
-          this.shutdown(mode);
-        },
-        onSettingsChanged: () => {
-          this.#onSettingsChanged();
-        },
-      }),
-    );
+    const control = new PoolerControl(this.#pooler, this.#statistics, {
+      version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
+      reload: () => this.reload(),
+      shutdown: (mode) => {
+        this.shutdown(mode);
+      },
+      onSettingsChanged: () => {
+        this.#onSettingsChanged();
+      },
+    });
+    this.#pooler.admissions.setControl(control);
+    this.#metrics = new MetricsService({
+      source: control,
+      isReady: () => this.#pooler.modes.shutdown === null,
+      logger: environment.logger,
+    });
     this.#pooler.modes.onDrained = () => {
       this.stop(0);
     };
@@ -72,14 +78,19 @@ export class App {
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
     }
-    await this.#listeners.open(this.#pooler.settings);
+    const { settings } = this.#pooler;
+    await this.#listeners.open(settings);
+    await this.#metrics.open({
+      host: settings.metricsListenAddr,
+      port: settings.metricsListenPort,
+    });
     this.#timers.push(
       this.#environment.every(TICK_MS, () => {
         this.#guard(() => {
           runTick(this.#pooler);
         });
       }),
-      this.#environment.every(this.#pooler.settings.statsPeriodMs, () => {
+      this.#environment.every(settings.statsPeriodMs, () => {
         this.#logStats();
       }),
     );
@@ -213,6 +224,7 @@ export class App {
       cancel();
     }
     this.#listeners.closeAll();
+    this.#metrics.close();
     this.#environment.logger.info('process_stopped', { code });
     this.#environment.exit(code);
   }

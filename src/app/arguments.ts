@@ -8,6 +8,7 @@ export type Arguments =
       readonly verbose: number;
       readonly quiet: boolean;
     }
+  | { readonly kind: 'check' | 'convert'; readonly file: string }
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'wrong'; readonly problem: string };
@@ -17,6 +18,13 @@ export const USAGE = `maitred is a PostgreSQL connection pooler.
 
 Usage:
   maitred [OPTION]... CONFIG_FILE
+  maitred check CONFIG_FILE       tell what is wrong with a configuration, or what
+                                  it comes to, then exit
+  maitred convert PGBOUNCER_INI   print a pgbouncer.ini as YAML, then exit
+
+CONFIG_FILE is YAML when its name ends in .yaml or .yml, else it has the format of
+pgbouncer.ini. Environment variables override its settings: MAITRED_LISTEN_PORT is
+listen_port. A file called check or convert is written ./check or ./convert.
 
 Options:
   -q, --quiet     write no log to standard error
@@ -31,6 +39,25 @@ const NOT_SUPPORTED: ReadonlyMap<string, string> = new Map([
   ['reboot', '-R'],
   ['user', '-u'],
 ]);
+
+/** Words that are commands when they stand first. */
+const COMMANDS = ['check', 'convert'] as const;
+
+/** Reads what stands after a command word. */
+function readCommand(
+  kind: (typeof COMMANDS)[number],
+  files: readonly string[],
+  hasOptions: boolean,
+): Arguments {
+  const [file, ...more] = files;
+  if (file === undefined) {
+    return { kind: 'wrong', problem: `no file specified for ${kind}` };
+  }
+  if (more.length > 0) {
+    return { kind: 'wrong', problem: `${kind} takes one file` };
+  }
+  return hasOptions ? { kind: 'wrong', problem: `${kind} takes no options` } : { kind, file };
+}
 
 /** Reads the command line, without the names of node and of the script. Never throws. */
 export function readArguments(args: readonly string[]): Arguments {
@@ -65,6 +92,10 @@ export function readArguments(args: readonly string[]): Arguments {
     }
   }
   const [file, ...more] = positionals;
+  const command = COMMANDS.find((word) => word === file);
+  if (command !== undefined) {
+    return readCommand(command, more, Object.keys(values).length > 0);
+  }
   if (file === undefined || more.length > 0) {
     return { kind: 'wrong', problem: 'no configuration file specified' };
   }

@@ -46,6 +46,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly tracked: TrackedParameters;
   readonly registry: PoolRegistry<ClientEnd, ServerEnd>;
   readonly budget = new LocalBudget();
+  readonly blockedPools = new Set<RelayPool>();
   readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
   readonly credentials: Credentials;
   readonly keys: CancelKeys;
@@ -133,7 +134,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Changes settings only, for SET. */
   applySettings(next: Config): void {
+    const { authFile, scramIterations } = this.settings;
     this.#config = next;
+    if (next.settings.authFile !== authFile || next.settings.scramIterations !== scramIterations) {
+      this.loadUsers();
+    }
     for (const pool of this.registry.pools) {
       pool.applySettings();
     }
@@ -236,7 +241,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   onServerIdle(pool: RelayPool): void {
-    this.registry.onPermitReleased(pool);
+    if (this.blockedPools.size > 0) {
+      this.registry.onPermitReleased(pool);
+    }
   }
 
   onReserveUsed(pool: RelayPool): void {

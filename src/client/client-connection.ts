@@ -129,6 +129,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       return startup;
     }
     this.parameters = startup.values;
+    if (this.#host.settings.applicationNameAddHost) {
+      this.#addHostToApplicationName();
+    }
     const admission = this.#host.admit(this, startup);
     if ('error' in admission) {
       return admission;
@@ -140,6 +143,18 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.#host.logger.info('client_login_attempted', { ...this.#logFields(), tls: 'no' });
     }
     return admission.plan;
+  }
+
+  /** `application_name_add_host`: once, at login. COMPAT: Node cannot tell the pid of a unix peer. */
+  #addHostToApplicationName(): void {
+    const index = this.#host.tracked.indexOf('application_name');
+    const name = this.parameters[index] ?? 'app';
+    const { address, port } = this.remote;
+    const host =
+      this.unixPath === null
+        ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
+        : `unix:${String(this.#host.settings.listenPort)}`;
+    this.parameters[index] = `${name} - ${host}`;
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {

@@ -48,6 +48,7 @@ export interface LoginTools {
 }
 
 const NO_ENCRYPTION = Buffer.from('N');
+const NO_BODY = Buffer.alloc(0);
 
 /**
  * The login of one client, from its first byte to the proof of its identity. Every message in every
@@ -63,6 +64,8 @@ export class ClientLogin {
   /** Set once the startup message is accepted. */
   #authenticator: ClientAuthenticator | null = null;
   readonly #assembler = new MessageAssembler(MAX_AUTH_MESSAGE_BYTES + HEADER_BYTES);
+  /** What came behind a startup message that needed no proof. */
+  #early: Buffer | null = null;
   #isOver = false;
 
   constructor(port: LoginPort, tools: LoginTools) {
@@ -77,6 +80,10 @@ export class ClientLogin {
 
   /** Takes bytes of the client. @param chunk - borrowed. */
   onData(chunk: Buffer): void {
+    if (this.#isOver) {
+      // Refused, or a cancel request: whatever else comes is void.
+      return;
+    }
     if (this.#authenticator === null) {
       this.#onStartupBytes(chunk);
     } else {
@@ -160,17 +167,26 @@ export class ClientLogin {
       },
     });
     this.#onStep(this.#authenticator.start());
-    if (rest.length > 0) {
+    if (rest.length === 0) {
+      return;
+    }
+    if (this.#isOver) {
+      this.#early = Buffer.from(rest);
+    } else {
       this.#onMessages(rest);
     }
   }
 
   #onMessages(chunk: Buffer): void {
+    const problem = this.#assembler.feed(chunk, (code, body) => this.#onMessage(code, body));
     if (this.#isOver) {
       return;
     }
-    const problem = this.#assembler.feed(chunk, (code, body) => this.#onMessage(code, body));
-    if (problem !== null && !this.#isOver) {
+    const { heldCode } = this.#assembler;
+    if (heldCode !== -1 && heldCode !== FrontendCode.Password) {
+      // A second startup message announces a length of thousands of bytes: do not wait for them.
+      this.#onMessage(heldCode, NO_BODY);
+    } else if (problem !== null) {
       const header = Buffer.alloc(HEADER_BYTES);
       header.writeUInt8(problem.code, 0);
       header.writeInt32BE(problem.length, 1);
@@ -228,7 +244,7 @@ export class ClientLogin {
 
   #onAuthenticated(success: AuthSuccess): void {
     queueMicrotask(() => {
-      this.#port.onAuthenticated(success, this.#assembler.takeRest());
+      this.#port.onAuthenticated(success, this.#early ?? this.#assembler.takeRest());
     });
   }
 

@@ -4,14 +4,26 @@ import { databaseConfig, userConfig, valuesOf } from './config.ts';
 import type { Config, DatabaseConfig, Settings, UserConfig } from './config.ts';
 import { adviseOn } from './config-advice.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
+import { YAML_DIALECT } from './dialect.ts';
+import type { ReadContext } from './dialect.ts';
 import { checkEntryName } from './entry-name.ts';
-import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { readEnvironment } from './environment.ts';
+import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
 import { readSection, reportRepeated } from './read-section.ts';
+import type { SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
 
 const GLOBAL_SECTIONS: readonly string[] = ['maitred', 'pgbouncer'];
 const SECTIONS = 'maitred (or pgbouncer), databases, users';
+
+/** The sections of a file as written. */
+export interface RawSections {
+  /** The global settings; a later map starts again from the defaults. */
+  readonly settings: readonly RawMap[];
+  readonly databases: RawMap;
+  readonly users: RawMap;
+}
 
 function describeNode(node: RawNode): string {
   return node.kind === 'text' ? 'a single value' : 'a list';
@@ -33,15 +45,16 @@ function asMap(node: RawNode, key: string, problems: ProblemList): RawMap {
 /** Reads the named entries of `databases` or `users`. */
 function readEntries<T>(
   section: 'databases' | 'users',
-  node: RawNode,
-  problems: ProblemList,
+  map: RawMap,
+  context: ReadContext,
   readEntry: (entry: RawEntry, prefix: string) => T,
 ): ReadonlyMap<string, T> {
+  const { problems, dialect } = context;
   const results = new Map<string, T>();
   const places = new Map<string, Place>();
-  for (const entry of asMap(node, section, problems).entries) {
+  for (const entry of map.entries) {
     const key = `${section}.${entry.key}`;
-    if (!reportRepeated(key, entry, places, problems)) {
+    if (dialect.isLastWinning || !reportRepeated(key, entry, places, problems)) {
       const wrong = checkEntryName(section, entry.key);
       if (wrong !== null) {
         problems.add(entry.keyPlace, key, wrong);
@@ -52,30 +65,43 @@ function readEntries<T>(
   return results;
 }
 
-function readDatabases(node: RawNode, problems: ProblemList): ReadonlyMap<string, DatabaseConfig> {
-  return readEntries('databases', node, problems, (entry, prefix) => {
-    const map = asMap(entry.value, prefix, problems);
-    return databaseConfig(
-      entry.key,
-      readSection({ name: 'databases', prefix, table: DATABASE_KEYS }, map, problems),
-    );
+function readDatabases(map: RawMap, context: ReadContext): ReadonlyMap<string, DatabaseConfig> {
+  return readEntries('databases', map, context, (entry, prefix) => {
+    const keys = asMap(entry.value, prefix, context.problems);
+    const section = { name: 'databases', prefix, table: DATABASE_KEYS } as const;
+    return databaseConfig(entry.key, readSection(section, keys, context));
   });
 }
 
-function readUsers(node: RawNode, problems: ProblemList): ReadonlyMap<string, UserConfig> {
-  return readEntries('users', node, problems, (entry, prefix) => {
-    const map = asMap(entry.value, prefix, problems);
-    return userConfig(
-      entry.key,
-      readSection({ name: 'users', prefix, table: USER_KEYS }, map, problems),
-    );
+function readUsers(map: RawMap, context: ReadContext): ReadonlyMap<string, UserConfig> {
+  return readEntries('users', map, context, (entry, prefix) => {
+    const keys = asMap(entry.value, prefix, context.problems);
+    const section = { name: 'users', prefix, table: USER_KEYS } as const;
+    return userConfig(entry.key, readSection(section, keys, context));
   });
 }
 
-function readSettings(node: RawNode, problems: ProblemList): Settings {
-  const map = asMap(node, 'maitred', problems);
-  const section = { name: 'maitred', prefix: '', table: GLOBAL_SETTINGS } as const;
-  return valuesOf(GLOBAL_SETTINGS, readSection(section, map, problems));
+const SETTINGS_SECTION = { name: 'maitred', prefix: '', table: GLOBAL_SETTINGS } as const;
+
+/** Names the settings that a further `[pgbouncer]` header leaves alone: they have no default. */
+const KEPT_SETTINGS: ReadonlySet<string> = new Set(
+  SETTINGS_IN_SHOW_ORDER.filter(([, row]) => !row.hasDefault).map(([name]) => name),
+);
+
+/** Reads the global settings; each further map first puts back what has a default. */
+function readSettings(sections: RawSections, context: ReadContext): Settings {
+  let given = new Map<string, SettingValue>();
+  for (const map of sections.settings) {
+    const kept = [...given].filter(([name]) => KEPT_SETTINGS.has(name));
+    given = new Map([...kept, ...readSection(SETTINGS_SECTION, map, context)]);
+  }
+  const { env } = context.sources;
+  const overrides = readEnvironment(env, context.problems);
+  const environmentContext = { ...context, dialect: YAML_DIALECT };
+  for (const [name, value] of readSection(SETTINGS_SECTION, overrides, environmentContext)) {
+    given.set(name, value);
+  }
+  return valuesOf(GLOBAL_SETTINGS, given);
 }
 
 /** Sorts the sections of a file by what they are, reporting unknown and repeated ones. */
@@ -106,23 +132,40 @@ function requireSections(root: RawNode, problems: ProblemList): RawMap {
 }
 
 /**
- * Gives a file as written its meaning: checks every key and value against the settings table.
+ * Finds the sections of a file whose format nests everything below its root.
  *
  * @param root - The file.
- * @param problems - Where problems go; may hold some already.
+ * @param problems - Where problems go.
+ * @throws `ConfigError` when there are no sections at all.
+ */
+export function sectionsOf(root: RawNode, problems: ProblemList): RawSections {
+  const map = requireSections(root, problems);
+  const sections = splitSections(map, problems);
+  const section = (name: string): RawMap =>
+    asMap(sections.get(name) ?? { kind: 'empty', place: map.place }, name, problems);
+  return {
+    settings: [section('maitred')],
+    databases: section('databases'),
+    users: section('users'),
+  };
+}
+
+/**
+ * Gives a file as written its meaning: checks every key and value against the settings table, and
+ * applies what the environment overrides.
+ *
+ * @param sections - The file.
+ * @param context - How to read it, and where problems go; there may be some already.
  * @returns The typed configuration.
  * @throws `ConfigError` with every problem found.
  */
-export function buildConfig(root: RawNode, problems: ProblemList): Config {
-  const map = requireSections(root, problems);
-  const sections = splitSections(map, problems);
-  const section = (name: string): RawNode =>
-    sections.get(name) ?? { kind: 'empty', place: map.place };
+export function buildConfig(sections: RawSections, context: ReadContext): Config {
+  const { problems } = context;
   const parts = {
     file: problems.file,
-    settings: readSettings(section('maitred'), problems),
-    databases: readDatabases(section('databases'), problems),
-    users: readUsers(section('users'), problems),
+    settings: readSettings(sections, context),
+    databases: readDatabases(sections.databases, context),
+    users: readUsers(sections.users, context),
   };
   problems.throwIfAny();
   return { ...parts, warnings: [...problems.warnings, ...adviseOn(parts)] };

@@ -14,7 +14,11 @@ const INTRODUCTION = `# Settings
 
 <!-- Generated from the settings table by \`npm run docs:generate\`; change the table instead. -->
 
-maitred reads one YAML file with up to three sections. Names are PgBouncer's.
+maitred reads one file: YAML when its name ends in \`.yaml\` or \`.yml\`, else PgBouncer's ini format. Names are PgBouncer's in both, and defaults do not depend on the format. \`maitred check FILE\` tells what is wrong with a file or what it comes to, \`maitred convert pgbouncer.ini\` prints an ini file as YAML.
+
+## YAML
+
+The file has up to three sections. \`config/maitred.schema.json\` describes it to editors.
 
 \`\`\`yaml
 maitred:
@@ -31,7 +35,24 @@ users:
 - A time is a number of seconds or has a unit: \`500ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. A size is a number of bytes or has a unit: \`64kB\`, \`256MB\`, \`1GB\`.
 - A switch is \`on\` or \`off\`, \`true\` or \`false\`, \`yes\` or \`no\`, \`1\` or \`0\`. A list is a YAML list, or words separated by commas or spaces.
 - The database \`*\` (in quotes) is the template for names that have no entry of their own. The names \`pgbouncer\` and \`maitred\` are reserved for the console.
-- A setting that is **not supported yet** may be given with its default only; any other value is refused.`;
+- A setting that is **not supported yet** may be given with its default only; any other value is refused.
+- \`\${NAME}\` in a value is replaced by the environment variable NAME, which must be set; \`$\${\` stands for a plain \`\${\`. Inside brackets such a value needs quotes.
+- A password may be kept elsewhere: \`password: { file: PATH }\` or \`password: { env: NAME }\`. One line end at the end of the file is dropped.
+
+## pgbouncer.ini
+
+PgBouncer's own files are read as PgBouncer reads them: the sections \`[pgbouncer]\`, \`[databases]\`, \`[users]\`, \`%include\`, connection strings, integers as in C (\`0x10\`, \`010\`), times in decimal seconds without a unit, switches as numbers, the last of repeated keys, comments on lines of their own. What is different:
+
+- All problems are reported, not the first only, and nothing of a file with problems is used.
+- A number in a connection string must begin with digits: \`pool_size=abc\` is refused where PgBouncer reads 0. Text after the number is dropped with a warning.
+- Text that touches the closing quote of a value in a connection string is a syntax error where PgBouncer drops a character.
+- Values that no setting can have, such as a negative \`default_pool_size\`, are refused.
+- \`[peers]\` must be empty.
+- Some settings that are not supported yet may have any value, or PgBouncer's default, and take effect as if they were left out; a warning tells so. They are marked below with what happens instead.
+
+## Environment
+
+An environment variable overrides the global setting of its name: \`MAITRED_LISTEN_PORT=6433\` is \`listen_port: 6433\`, spelt as in YAML. Keys of databases and users have none.`;
 
 /** Escapes what would end a cell of a Markdown table. */
 function cell(text: string): string {
@@ -52,6 +73,17 @@ function describeDefault(setting: Setting): string {
   return setting.type === 'time' ? `\`${shown}\` s` : `\`${shown}\``;
 }
 
+function describeTolerance({ tolerated }: Setting): string {
+  if (tolerated === null) {
+    return '';
+  }
+  const values =
+    tolerated.values === 'any'
+      ? 'Any value'
+      : tolerated.values.map((value) => `\`${value}\``).join(' or ');
+  return ` ${values} is accepted in pgbouncer.ini: ${tolerated.instead}.`;
+}
+
 function describeSupport(setting: Setting): string {
   switch (setting.support) {
     case 'supported':
@@ -69,7 +101,7 @@ function renderRow(name: string, setting: Setting, scopes: string): string {
   const also = scopes === '' ? '' : ` Also per ${scopes}.`;
   const alias = setting.aliases.map((other) => ` Alias: \`${other}\`.`).join('');
   const restart = setting.reloadable ? 'reload' : 'restart';
-  const text = `${cell(setting.doc)}${also}${alias}${describeSupport(setting)}`;
+  const text = `${cell(setting.doc)}${also}${alias}${describeSupport(setting)}${describeTolerance(setting)}`;
   return `| \`${name}\` | ${describeDefault(setting)} | ${cell(describeAllowed(setting))} | ${restart} | ${text} |`;
 }
 

@@ -2,6 +2,8 @@
 export interface Place {
   readonly line: number;
   readonly column: number;
+  /** Where the line stands when it is not in the main file: an included file, or a variable. */
+  readonly file?: string;
 }
 
 /** One thing that is wrong with a configuration. */
@@ -40,8 +42,19 @@ export function keyForMessage(key: string): string {
 }
 
 /** Prints a place as `file:line:column`, or the file alone when it is not about a line. */
-export function formatPlace(file: string, place: Place): string {
+export function formatPlace(mainFile: string, place: Place): string {
+  const file = place.file ?? mainFile;
   return place.line === 0 ? file : `${file}:${String(place.line)}:${String(place.column)}`;
+}
+
+/**
+ * Says that a file cannot be read.
+ *
+ * @param file - As it was named.
+ * @param cause - What the system reported.
+ */
+export function couldNotLoad(file: string, cause: unknown): string {
+  return `could not load file "${file}": ${cause instanceof Error ? cause.message : String(cause)}`;
 }
 
 /** Tells everything that is wrong with a configuration, in the order of the file. */
@@ -67,6 +80,7 @@ export class ConfigError extends Error {
 /** Gathers the problems and warnings of one file while it is read. */
 export class ProblemList {
   readonly #file: string;
+  readonly #namesConfiguration: boolean;
   readonly #problems: ConfigProblem[] = [];
   readonly #warnings: string[] = [];
 
@@ -74,9 +88,12 @@ export class ProblemList {
    * Starts an empty list.
    *
    * @param file - The file as the operator named it.
+   * @param namesConfiguration - Whether messages also have PgBouncer's
+   * `in configuration (FILE:LINE)`, which people search logs for.
    */
-  constructor(file: string) {
+  constructor(file: string, namesConfiguration = false) {
     this.#file = file;
+    this.#namesConfiguration = namesConfiguration;
   }
 
   /** The file being read, as the operator named it. */
@@ -87,6 +104,13 @@ export class ProblemList {
   /** Warnings so far, each naming its place. */
   get warnings(): readonly string[] {
     return this.#warnings;
+  }
+
+  /** Prints PgBouncer's ` in configuration (FILE:LINE)` where messages have it, else nothing. */
+  inConfiguration(place: Place): string {
+    return this.#namesConfiguration && place.line > 0
+      ? ` in configuration (${place.file ?? this.#file}:${String(place.line)})`
+      : '';
   }
 
   /** Adds a problem of the file's shape, or of a key. */
@@ -105,7 +129,8 @@ export class ProblemList {
    * @param allowed - What would be accepted.
    */
   addValue(place: Place, key: string, value: string, wrong: string, allowed: string): void {
-    const text = `invalid value ${quoteForMessage(value)} for parameter ${keyForMessage(key)}: ${wrong}; allowed: ${allowed}`;
+    const where = this.inConfiguration(place);
+    const text = `invalid value ${quoteForMessage(value)} for parameter ${keyForMessage(key)}${where}: ${wrong}; allowed: ${allowed}`;
     this.#push(place, { key, value, text, allowed });
   }
 
@@ -128,11 +153,16 @@ export class ProblemList {
   /**
    * Ends the reading.
    *
-   * @throws {@link ConfigError} always, with all problems in the order of the file.
+   * @throws {@link ConfigError} always, with all problems file by file, in the order of each.
    */
   fail(): never {
+    const files = [...new Set([this.#file, ...this.#problems.map((problem) => problem.file)])];
+    const rank = new Map(files.map((file, index) => [file, index]));
+    const rankOf = (problem: ConfigProblem): number => rank.get(problem.file) ?? 0;
     throw new ConfigError(
-      this.#problems.toSorted((a, b) => a.line - b.line || a.column - b.column),
+      this.#problems.toSorted(
+        (a, b) => rankOf(a) - rankOf(b) || a.line - b.line || a.column - b.column,
+      ),
     );
   }
 
@@ -142,6 +172,6 @@ export class ProblemList {
   ): void {
     const message = `${formatPlace(this.#file, place)}: ${text}`;
     const { line, column } = place;
-    this.#problems.push({ file: this.#file, line, column, ...rest, message });
+    this.#problems.push({ file: place.file ?? this.#file, line, column, ...rest, message });
   }
 }

@@ -1,6 +1,6 @@
 import { int, oneOf, str, time } from './setting.ts';
 import { POOL_MODES } from './settings-pooling.ts';
-import { checkHost, checkNotEmpty } from './text-checks.ts';
+import { checkAuthDatabase, checkHost, checkNotEmpty } from './text-checks.ts';
 
 /** The keys of one entry of `databases`. A `null` value inherits from the global settings. */
 export const DATABASE_KEYS = {
@@ -111,16 +111,20 @@ export const DATABASE_KEYS = {
   auth_query: str({
     default: null,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is run with auth_user only' },
     doc: 'Replaces the global auth_query.',
   }),
   auth_dbname: str({
     default: null,
+    check: checkAuthDatabase,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is used with auth_user only' },
     doc: 'Replaces the global auth_dbname.',
   }),
   load_balance_hosts: oneOf(['round-robin', 'disable'], {
     default: 'round-robin',
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'there is one host' },
     doc: 'How one of several hosts is chosen.',
   }),
 } as const;

@@ -2,7 +2,7 @@ import type { Setting } from './setting.ts';
 import { AUTH_SETTINGS } from './settings-auth.ts';
 import { NETWORK_SETTINGS } from './settings-network.ts';
 import { POOLING_SETTINGS } from './settings-pooling.ts';
-import { PROCESS_SETTINGS } from './settings-process.ts';
+import { OWN_SETTINGS, PROCESS_SETTINGS } from './settings-process.ts';
 import { TIMEOUT_SETTINGS } from './settings-timeouts.ts';
 import { TLS_SETTINGS } from './settings-tls.ts';
 
@@ -14,16 +14,21 @@ export const GLOBAL_SETTINGS = {
   ...AUTH_SETTINGS,
   ...PROCESS_SETTINGS,
   ...TLS_SETTINGS,
+  ...OWN_SETTINGS,
 } as const;
 
 /**
  * Sorts setting names as PgBouncer lists them: by character code, except that `pool_mode` stands
- * before `pool_idle_timeout`.
+ * before `pool_idle_timeout`. Those that PgBouncer does not have come last.
  *
  * @source PgBouncer, SHOW CONFIG.
  */
 function compareShowOrder(a: string, b: string): number {
   const keyOf = (name: string): string => (name === 'pool_mode' ? 'pool_i' : name);
+  const isOwn = (name: string): boolean => name in OWN_SETTINGS;
+  if (isOwn(a) !== isOwn(b)) {
+    return isOwn(a) ? 1 : -1;
+  }
   return keyOf(a) < keyOf(b) ? -1 : 1;
 }
 

@@ -1,10 +1,14 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Parser } from 'yaml';
 import type { Alias, Document, ParsedNode, Scalar } from 'yaml';
-import { buildConfig } from './build-config.ts';
-import { ConfigError, ProblemList, WHOLE_FILE } from './config-error.ts';
+import { buildConfig, sectionsOf } from './build-config.ts';
+import { ConfigError, couldNotLoad, ProblemList, WHOLE_FILE } from './config-error.ts';
 import type { Place } from './config-error.ts';
 import type { Config } from './config.ts';
+import { YAML_DIALECT } from './dialect.ts';
+import type { Sources } from './dialect.ts';
+import { parseIniText } from './ini-load.ts';
 import type { RawEntry, RawNode } from './raw-node.ts';
+import { substituteVariables } from './substitute.ts';
 import { explainSyntaxError } from './yaml-errors.ts';
 
 /**
@@ -45,16 +49,23 @@ class NodeReader {
   readonly #document: Document.Parsed;
   readonly #lines: LineCounter;
   readonly #problems: ProblemList;
+  readonly #env: Sources['env'];
   /**
    * Targets of aliases read so far, `null` while one is being read: a target is read once however
    * often it is named, and an alias inside its own target is found.
    */
   readonly #targets = new Map<unknown, RawNode | null>();
 
-  constructor(document: Document.Parsed, lines: LineCounter, problems: ProblemList) {
+  constructor(
+    document: Document.Parsed,
+    lines: LineCounter,
+    problems: ProblemList,
+    env: Sources['env'],
+  ) {
     this.#document = document;
     this.#lines = lines;
     this.#problems = problems;
+    this.#env = env;
   }
 
   place(offset: number): Place {
@@ -109,9 +120,14 @@ class NodeReader {
   #readScalar(node: Scalar, place: Place): RawNode {
     const isPlain = node.type === 'PLAIN';
     const text = typeof node.value === 'string' ? node.value : '';
-    return isPlain && /^(?:|~|null|Null|NULL)$/.test(text)
-      ? { kind: 'empty', place }
-      : { kind: 'text', place, text };
+    if (isPlain && /^(?:|~|null|Null|NULL)$/.test(text)) {
+      return { kind: 'empty', place };
+    }
+    const replaced = substituteVariables(text, this.#env);
+    for (const problem of replaced.problems) {
+      this.#problems.add(place, '', problem);
+    }
+    return { kind: 'text', place, text: replaced.text, isHidden: replaced.isReplaced };
   }
 
   #readPair(
@@ -130,7 +146,7 @@ class NodeReader {
 }
 
 /** Reads YAML text into raw nodes, or ends the reading: a broken file is not looked into further. */
-function readYaml(text: string, problems: ProblemList): RawNode {
+function readYaml(text: string, problems: ProblemList, env: Sources['env']): RawNode {
   if (text.length > LARGEST_FILE || isTooDeep(text)) {
     problems.add(WHOLE_FILE, '', 'the file is too large or nested too deeply');
     return problems.fail();
@@ -144,7 +160,7 @@ function readYaml(text: string, problems: ProblemList): RawNode {
     prettyErrors: false,
     uniqueKeys: false,
   });
-  const reader = new NodeReader(document, lines, problems);
+  const reader = new NodeReader(document, lines, problems, env);
   const faults = [...document.errors, ...document.warnings];
   for (const { code, pos } of faults) {
     problems.add(reader.place(pos[0]), '', explainSyntaxError(code));
@@ -153,40 +169,63 @@ function readYaml(text: string, problems: ProblemList): RawNode {
   return reader.read(document.contents, { line: 1, column: 1 }, 0);
 }
 
+/** No files and no variables: what a text says by itself. */
+const NO_SOURCES: Sources = {
+  readText: () => {
+    throw new Error('no file can be read here');
+  },
+  env: {},
+};
+
 /**
- * Reads a configuration from YAML text.
- *
- * @param file - The name to use in messages; nothing is opened.
- * @param text - The content of the file.
- * @returns The whole configuration, checked and typed.
- * @throws {@link ConfigError} with every problem found.
+ * Tells whether a file holds YAML, by its name. All others are ini files: PgBouncer does not care
+ * how its file is called.
  */
-export function parseConfigText(file: string, text: string): Config {
-  const problems = new ProblemList(file);
-  if (file.endsWith('.ini')) {
-    problems.add(WHOLE_FILE, '', 'ini files are not supported yet; write the settings as YAML');
-    problems.fail();
-  }
-  return buildConfig(readYaml(text, problems), problems);
+export function isYamlFile(file: string): boolean {
+  return /\.ya?ml$/i.test(file);
 }
 
 /**
- * Reads a configuration file.
+ * Reads a configuration from text: YAML when the name ends in `.yaml` or `.yml`, else PgBouncer's
+ * ini format.
+ *
+ * @param file - The name to use in messages; it is not opened.
+ * @param text - The content of the file.
+ * @param sources - Where included files, secrets and variables come from.
+ * @returns The whole configuration, checked and typed.
+ * @throws {@link ConfigError} with every problem found.
+ */
+export function parseConfigText(file: string, text: string, sources = NO_SOURCES): Config {
+  if (!isYamlFile(file)) {
+    return parseIniText(file, text, sources);
+  }
+  const problems = new ProblemList(file);
+  const sections = sectionsOf(readYaml(text, problems, sources.env), problems);
+  return buildConfig(sections, { problems, dialect: YAML_DIALECT, sources });
+}
+
+/**
+ * Reads a configuration file, with the overrides of the environment.
  *
  * @param file - The path as the operator gave it.
  * @param readText - Reads a file whole as UTF-8; may throw.
+ * @param env - Environment variables: `MAITRED_<NAME>` overrides a global setting, and values of a
+ * YAML file may name any of them.
  * @returns The whole configuration, checked and typed.
  * @throws {@link ConfigError} with every problem found; a file that cannot be read is one problem.
  */
-export function loadConfig(file: string, readText: (file: string) => string): Config {
+export function loadConfig(
+  file: string,
+  readText: (file: string) => string,
+  env: Sources['env'] = {},
+): Config {
   let text: string;
   try {
     text = readText(file);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `could not load file "${file}": ${reason}`;
+    const message = couldNotLoad(file, cause);
     const problem = { file, ...WHOLE_FILE, key: '', value: null, message, allowed: '' };
     throw new ConfigError([problem], cause);
   }
-  return parseConfigText(file, text);
+  return parseConfigText(file, text, { readText, env });
 }

@@ -11,6 +11,8 @@ export interface RawText {
   readonly kind: 'text';
   readonly place: Place;
   readonly text: string;
+  /** The text came from outside of the file and is not repeated in messages. */
+  readonly isHidden?: boolean;
 }
 
 /** A key without a value, or with YAML's null. */

@@ -1,12 +1,14 @@
 import { keyForMessage } from './config-error.ts';
 import type { Place, ProblemList } from './config-error.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
+import type { ReadContext, Scope } from './dialect.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
 import { nearestName } from './nearest-name.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
 import type { Setting, SettingTable, SettingValue } from './setting.ts';
+import { resolveSecret } from './secret-reference.ts';
 import { USER_KEYS } from './user-keys.ts';
-import { describeAllowed, parseListValue, parseValue } from './value-text.ts';
+import { parseListValue } from './value-text.ts';
 import type { ParsedValue } from './value-text.ts';
 
 /** What a secret looks like in a message. */
@@ -14,13 +16,13 @@ const MASK = '***';
 
 /** A section whose keys are those of one table. */
 export interface Section {
-  readonly name: 'maitred' | 'databases' | 'users';
+  readonly name: Scope;
   /** Stands before its keys in messages, such as `databases.app`; empty for the global settings. */
   readonly prefix: string;
   readonly table: SettingTable;
 }
 
-const TABLES: Readonly<Record<Section['name'], SettingTable>> = {
+const TABLES: Readonly<Record<Scope, SettingTable>> = {
   maitred: GLOBAL_SETTINGS,
   databases: DATABASE_KEYS,
   users: USER_KEYS,
@@ -90,14 +92,41 @@ function suggest(section: Section, key: string): string {
   return nearest === null ? '' : ` (did you mean ${nearest}?)`;
 }
 
-function parseNode(node: RawNode, setting: Setting): ParsedValue {
+function parseText(
+  text: string,
+  setting: Setting,
+  section: Section,
+  context: ReadContext,
+): ParsedValue {
+  return context.dialect.parse(text, setting, section.name);
+}
+
+function parseMap(
+  map: RawMap,
+  setting: Setting,
+  section: Section,
+  context: ReadContext,
+): ParsedValue {
+  if (!setting.secret) {
+    return { wrong: 'keys where one value is expected' };
+  }
+  const secret = resolveSecret(map, context.sources);
+  return 'wrong' in secret ? secret : parseText(secret.text, setting, section, context);
+}
+
+function parseNode(
+  node: RawNode,
+  setting: Setting,
+  section: Section,
+  context: ReadContext,
+): ParsedValue {
   switch (node.kind) {
     case 'text':
-      return parseValue(node.text, setting);
+      return parseText(node.text, setting, section, context);
     case 'empty':
       return { wrong: "no value; write '' for an empty text, or leave the key out" };
     case 'map':
-      return { wrong: 'keys where one value is expected' };
+      return parseMap(node, setting, section, context);
     case 'list': {
       const words = node.items.flatMap((item) => (item.kind === 'text' ? [item.text] : []));
       return words.length === node.items.length
@@ -112,10 +141,36 @@ function shownValue(node: RawNode, setting: Setting): string {
   if (node.kind === 'empty') {
     return '';
   }
-  if (setting.secret || node.kind !== 'text') {
+  if (setting.secret || node.kind !== 'text' || node.isHidden === true) {
     return MASK;
   }
   return node.text;
+}
+
+/** Reads one value by its row; `undefined` when it has a problem, which is reported. */
+function readValue(
+  entry: RawEntry,
+  found: { readonly name: string; readonly setting: Setting },
+  section: Section,
+  context: ReadContext,
+): SettingValue | undefined {
+  const { problems, dialect } = context;
+  const fullKey = inSection(section, entry.key);
+  const parsed = parseNode(entry.value, found.setting, section, context);
+  if ('wrong' in parsed) {
+    const shown = shownValue(entry.value, found.setting);
+    const wrong = dialect.describeWrong(section.name, found.name, shown, parsed.wrong);
+    const allowed = dialect.describeAllowed(found.setting, section.name);
+    problems.addValue(entry.value.place, fullKey, shown, wrong, allowed);
+    return undefined;
+  }
+  if (parsed.warning !== undefined) {
+    problems.warn(entry.value.place, `${keyForMessage(fullKey)}: ${parsed.warning}`);
+  }
+  if (found.setting.support === 'ignored') {
+    problems.warn(entry.keyPlace, `${fullKey} has no effect: ${found.setting.ignoredBecause}`);
+  }
+  return parsed.value;
 }
 
 /**
@@ -123,39 +178,31 @@ function shownValue(node: RawNode, setting: Setting): string {
  *
  * @param section - Which keys there are and how to name them.
  * @param map - The section as written.
- * @param problems - Where problems and warnings go.
+ * @param context - How to read, and where problems and warnings go.
  * @returns The parsed values by canonical name; keys with problems are missing.
  */
 export function readSection(
   section: Section,
   map: RawMap,
-  problems: ProblemList,
+  context: ReadContext,
 ): ReadonlyMap<string, SettingValue> {
+  const { problems, dialect } = context;
   const values = new Map<string, SettingValue>();
   const places = new Map<string, Place>();
   for (const entry of map.entries) {
     const found = findSetting(section.table, entry.key);
-    const fullKey = inSection(section, entry.key);
     if (found === null) {
-      const hint = suggest(section, entry.key);
-      problems.add(entry.keyPlace, fullKey, `unknown parameter: ${keyForMessage(fullKey)}${hint}`);
-    } else if (!reportRepeated(inSection(section, found.name), entry, places, problems)) {
-      const parsed = parseNode(entry.value, found.setting);
-      if ('wrong' in parsed) {
-        const shown = shownValue(entry.value, found.setting);
-        const allowed = describeAllowed(found.setting);
-        problems.addValue(entry.value.place, fullKey, shown, parsed.wrong, allowed);
-      } else {
-        values.set(found.name, parsed.value);
-        warnIfIgnored(fullKey, found.setting, entry.keyPlace, problems);
+      const fullKey = inSection(section, entry.key);
+      const unknown = dialect.describeUnknown(section.name, entry.key, fullKey);
+      problems.add(entry.keyPlace, fullKey, `${unknown}${suggest(section, entry.key)}`);
+    } else {
+      const key = inSection(section, found.name);
+      const isRefused = !dialect.isLastWinning && reportRepeated(key, entry, places, problems);
+      const value = isRefused ? undefined : readValue(entry, found, section, context);
+      if (value !== undefined) {
+        values.set(found.name, value);
       }
     }
   }
   return values;
-}
-
-function warnIfIgnored(key: string, setting: Setting, place: Place, problems: ProblemList): void {
-  if (setting.support === 'ignored') {
-    problems.warn(place, `${key} has no effect: ${setting.ignoredBecause}`);
-  }
 }

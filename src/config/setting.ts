@@ -13,6 +13,17 @@ export type Support = 'supported' | 'not-yet' | 'ignored';
 /** Any value a setting can have once parsed. `null` means inherited, or not set. */
 export type SettingValue = boolean | number | string | readonly string[] | null;
 
+/**
+ * Values in PgBouncer's own file format that are not supported yet and still do no harm: they are
+ * taken as the default, with a warning.
+ */
+export interface Tolerance {
+  /** As SHOW CONFIG spells them. */
+  readonly values: readonly string[] | 'any';
+  /** What happens instead, as a clause. */
+  readonly instead: string;
+}
+
 /** A check of one text beyond its type: returns what is wrong as a clause, or `null` when fine. */
 export type TextCheck = (text: string) => string | null;
 
@@ -33,6 +44,8 @@ export interface Setting<
   readonly support: S;
   /** Why an `ignored` setting has no effect; empty otherwise. */
   readonly ignoredBecause: string;
+  /** What an ini file may have although it is not supported yet; `null` for nothing. */
+  readonly tolerated: Tolerance | null;
   readonly reloadable: boolean;
   readonly group: SettingGroup;
   readonly doc: string;
@@ -65,6 +78,7 @@ export interface SettingSpec<D, S extends Support> {
   readonly group?: SettingGroup;
   readonly support?: S;
   readonly ignoredBecause?: string;
+  readonly tolerated?: Tolerance;
   readonly hasDefault?: boolean;
   readonly reloadable?: boolean;
   readonly aliases?: readonly string[];
@@ -103,6 +117,7 @@ function build<T extends SettingType, V extends SettingValue, S extends Support>
     // Safe: S defaults to 'supported' exactly when the row names no support.
     support: spec.support ?? ('supported' as S),
     ignoredBecause: spec.ignoredBecause ?? '',
+    tolerated: spec.tolerated ?? null,
     reloadable: spec.reloadable ?? true,
     group: spec.group ?? 'infrequent',
     doc: spec.doc,

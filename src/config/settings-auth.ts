@@ -1,4 +1,5 @@
 import { int, list, oneOf, str } from './setting.ts';
+import { checkAuthDatabase } from './text-checks.ts';
 
 /** What `auth_query` is when the file names none. */
 const DEFAULT_AUTH_QUERY =
@@ -20,22 +21,26 @@ export const AUTH_SETTINGS = {
   auth_hba_file: str({
     default: '',
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is read with auth_type hba only' },
     doc: 'File of host-based rules for auth_type hba.',
   }),
   auth_ident_file: str({
     default: null,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is read with auth_type hba only' },
     doc: 'File that maps system or certificate names to database users.',
   }),
   auth_ldap_options: str({
     default: null,
     support: 'not-yet',
     secret: true,
+    tolerated: { values: 'any', instead: 'they are used with auth_type ldap or hba only' },
     doc: 'Options for auth_type ldap.',
   }),
   auth_query: str({
     default: DEFAULT_AUTH_QUERY,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is run with auth_user only' },
     doc: 'Query that finds the password hash of a user who is not in auth_file.',
   }),
   auth_user: str({
@@ -45,7 +50,9 @@ export const AUTH_SETTINGS = {
   }),
   auth_dbname: str({
     default: null,
+    check: checkAuthDatabase,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'it is used with auth_user only' },
     doc: 'Database in which auth_query runs.',
   }),
   scram_iterations: int({

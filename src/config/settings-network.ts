@@ -65,42 +65,50 @@ export const NETWORK_SETTINGS = {
   tcp_keepcnt: int({
     default: 0,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the system decides' },
     doc: 'Keepalive probes without an answer before the connection is dead. 0 leaves it to the system.',
   }),
   tcp_keepintvl: time({
     default: 0,
     wholeSeconds: true,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the system decides' },
     doc: 'Time between keepalive probes. 0 leaves it to the system.',
   }),
   tcp_user_timeout: int({
     default: 0,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the system decides' },
     doc: 'How many milliseconds sent data may stay unacknowledged. 0 leaves it to the system.',
   }),
   tcp_defer_accept: onOff({
     default: false,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'connections are accepted before their first bytes' },
     doc: 'Accept a TCP connection only once its first bytes arrived. PgBouncer turns it on by default on Linux.',
   }),
   tcp_socket_buffer: size({
     default: 0,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the system decides' },
     doc: 'Size of the send and receive buffers of a socket. 0 leaves it to the system.',
   }),
   dns_max_ttl: time({
     default: 15_000,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
     doc: 'How long the address of a server name is remembered.',
   }),
   dns_nxdomain_ttl: time({
     default: 15_000,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
     doc: 'How long a failed look-up of a server name is remembered.',
   }),
   dns_zone_check_period: time({
     default: 0,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
     doc: 'How often the zone of a server name is checked for changes. 0 turns it off.',
   }),
   resolv_conf: str({

@@ -92,7 +92,11 @@ export const POOLING_SETTINGS = {
     default: 0,
     group: 'frequent',
     support: 'not-yet',
-    doc: 'Prepared statements kept per server connection so that clients can use them in transaction and statement mode. 0 turns it off.',
+    tolerated: {
+      values: ['200'],
+      instead: 'statement tracking is off, so prepared statements need session mode',
+    },
+    doc: 'Prepared statements kept per server connection so that clients can use them in transaction and statement mode. 0 turns it off. PgBouncer starts with 200.',
   }),
   disable_pqexec: onOff({
     default: false,

@@ -37,21 +37,25 @@ export const PROCESS_SETTINGS = {
     default: '',
     support: 'not-yet',
     group: 'frequent',
+    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
     doc: 'File the log is appended to, besides standard output.',
   }),
   syslog: onOff({
     default: false,
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
     doc: 'Send the log to syslog too.',
   }),
   syslog_facility: str({
     default: 'daemon',
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
     doc: 'Facility of the syslog lines.',
   }),
   syslog_ident: str({
     default: 'pgbouncer',
     support: 'not-yet',
+    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
     doc: 'Program name in the syslog lines.',
   }),
   pidfile: str({
@@ -69,6 +73,7 @@ export const PROCESS_SETTINGS = {
     default: null,
     support: 'not-yet',
     reloadable: false,
+    tolerated: { values: 'any', instead: 'the process stays the system user it was started as' },
     doc: 'System user to change to after the start.',
   }),
   conffile: str({
@@ -83,5 +88,25 @@ export const PROCESS_SETTINGS = {
   login_notify_message: str({
     default: '',
     doc: 'Notice sent to each client when it has logged in. Empty sends none.',
+  }),
+} as const;
+
+/** Highest TCP port. */
+const PORT_MAX = 65_535;
+
+/** Settings that PgBouncer does not have; SHOW CONFIG lists them behind PgBouncer's. */
+export const OWN_SETTINGS = {
+  metrics_listen_addr: str({
+    default: '127.0.0.1',
+    group: 'frequent',
+    reloadable: false,
+    doc: 'Address on which metrics and health checks are served over HTTP; `*` is every address, empty serves none. There is no login: whoever reaches it may read it. An address or port that cannot be used is only a warning.',
+  }),
+  metrics_listen_port: int({
+    default: 9127,
+    max: PORT_MAX,
+    group: 'frequent',
+    reloadable: false,
+    doc: 'Port of metrics_listen_addr. 0 takes any free one.',
   }),
 } as const;

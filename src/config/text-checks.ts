@@ -39,3 +39,15 @@ export function checkSocketDir(text: string): string | null {
 export function checkNotEmpty(text: string): string | null {
   return text === '' ? 'must not be empty' : null;
 }
+
+/**
+ * Checks `auth_dbname`: the console cannot run `auth_query`.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkAuthDatabase(text: string): string | null {
+  return text === 'pgbouncer'
+    ? 'cannot use the reserved "pgbouncer" database as an auth_dbname'
+    : null;
+}

@@ -1,8 +1,20 @@
 import { formatG } from './format-number.ts';
 import type { Setting, SettingValue } from './setting.ts';
 
-/** The outcome of reading a value: the typed value, or what is wrong with the text as a clause. */
-export type ParsedValue = { readonly value: SettingValue } | { readonly wrong: string };
+/**
+ * The outcome of reading a value: the typed value, with a clause to warn of when it may not be what
+ * was meant; or what is wrong with the text as a clause.
+ */
+export type ParsedValue =
+  { readonly value: SettingValue; readonly warning?: string } | { readonly wrong: string };
+
+/** How a file format spells numbers and switches. */
+export interface Notation {
+  /** Reads an on/off value; `null` when it is none. */
+  readonly readSwitch: (text: string) => boolean | null;
+  /** Reads a number in the row's unit, ms or bytes; `null` when it is none. */
+  readonly readNumber: (text: string, setting: Setting) => number | null;
+}
 
 const NOT_YET = 'not supported yet';
 
@@ -61,7 +73,13 @@ function parseWithUnit(text: string, units: ReadonlyMap<string, number>): number
   return digits === '' || factor === undefined ? null : Number(digits) * factor + 0;
 }
 
-function checkNumber(number: number, setting: Setting): ParsedValue {
+/**
+ * Checks a number against the range of its row and turns those that inherit into `null`.
+ *
+ * @param number - In the row's unit, ms or bytes.
+ * @param setting - Its row.
+ */
+export function checkNumber(number: number, setting: Setting): ParsedValue {
   if (number < 0 && setting.inherit !== 'never') {
     return { value: null };
   }
@@ -107,17 +125,29 @@ function parseEnum(text: string, setting: Setting): ParsedValue {
   return { wrong: setting.notYetValues.includes(word) ? NOT_YET : 'unknown value' };
 }
 
-function parseByType(text: string, setting: Setting): ParsedValue {
+const NOTATION: Notation = {
+  readSwitch: (text) => SWITCH_WORDS.get(text.toLowerCase()) ?? null,
+  readNumber: parseNumber,
+};
+
+/**
+ * Reads the text of a value by the type of its row, whether it is supported or not.
+ *
+ * @param text - The value as written.
+ * @param setting - The row that says what is allowed.
+ * @param notation - How numbers and switches are spelt.
+ */
+export function parseByType(text: string, setting: Setting, notation: Notation): ParsedValue {
   switch (setting.type) {
     case 'switch': {
-      const value = SWITCH_WORDS.get(text.trim().toLowerCase());
-      return value === undefined ? { wrong: 'neither on nor off' } : { value };
+      const value = notation.readSwitch(text.trim());
+      return value === null ? { wrong: 'neither on nor off' } : { value };
     }
     case 'int':
     case 'uint':
     case 'time':
     case 'size': {
-      const number = parseNumber(text.trim(), setting);
+      const number = notation.readNumber(text.trim(), setting);
       return number === null
         ? { wrong: `not a ${NOUNS[setting.type]}` }
         : checkNumber(number, setting);
@@ -139,7 +169,13 @@ function parseItems(items: readonly string[]): ParsedValue {
     : { value: items };
 }
 
-function refuseUnsupported(parsed: ParsedValue, setting: Setting): ParsedValue {
+/**
+ * Refuses any value but the default for a setting that is not supported yet.
+ *
+ * @param parsed - What the text means.
+ * @param setting - Its row.
+ */
+export function refuseUnsupported(parsed: ParsedValue, setting: Setting): ParsedValue {
   if (setting.support !== 'not-yet') {
     return parsed;
   }
@@ -155,7 +191,7 @@ function refuseUnsupported(parsed: ParsedValue, setting: Setting): ParsedValue {
  * @returns The typed value (times in ms, sizes in bytes, `null` for inherited), or what is wrong.
  */
 export function parseValue(text: string, setting: Setting): ParsedValue {
-  return refuseUnsupported(parseByType(text, setting), setting);
+  return refuseUnsupported(parseByType(text, setting, NOTATION), setting);
 }
 
 /**

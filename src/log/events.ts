@@ -6,6 +6,7 @@ export const LOG_EVENTS = {
   // Process
   process_up: 'start-up is complete',
   listening: 'a listening socket is open',
+  metrics_listening: 'the HTTP endpoint for metrics and health checks is open',
   listen_failed: 'a listening socket could not be opened',
   accept_failed: 'a connection could not be accepted',
   signal_received: 'the process got a signal it acts on',

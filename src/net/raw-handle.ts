@@ -1,3 +1,5 @@
+import { assert } from '../base/assert.ts';
+
 /**
  * HOT PATH: guarded by `npm run bench`.
  *
@@ -66,9 +68,10 @@ function findBinding(): StreamBinding | null {
 }
 
 const binding = findBinding();
-
-/** Whether this runtime has what is needed; sockets may still lack it one by one. */
-export const isRawAvailable: boolean = binding !== null;
+const WriteWrap = binding?.WriteWrap;
+const state = binding?.streamBaseState ?? new Int32Array(1);
+const RESULT_INDEX = binding?.kReadBytesOrError ?? 0;
+const ASYNC_INDEX = binding?.kLastWriteWasAsync ?? 0;
 
 const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer'] as const;
 
@@ -83,7 +86,7 @@ export function rawHandleOf(socket: object): RawHandle | null {
 }
 
 function onRead(this: RawHandle): Buffer | undefined {
-  const result = binding!.streamBaseState[binding!.kReadBytesOrError]!;
+  const result = state[RESULT_INDEX] ?? 0;
   if (result > 0) {
     return this.maitredReader.onRawRead(result);
   }
@@ -110,12 +113,15 @@ export function readInto(handle: RawHandle, buffer: Buffer, reader: RawReader): 
 /** Writes to one handle, reusing the request object as long as the kernel takes everything. */
 export class RawWriter {
   readonly #handle: RawHandle;
+  readonly #WriteWrap: new () => WriteRequest;
   readonly #onDone: (bytes: number, status: number) => void;
   #spare: WriteRequest | null = null;
 
   /** @param onDone - told when a write that was not immediate has ended; status is 0 or negative. */
   constructor(handle: RawHandle, onDone: (bytes: number, status: number) => void) {
+    assert(WriteWrap !== undefined, 'a raw handle is found only where it can be written to');
     this.#handle = handle;
+    this.#WriteWrap = WriteWrap;
     this.#onDone = onDone;
   }
 
@@ -127,12 +133,12 @@ export class RawWriter {
    *   number when the connection is broken.
    */
   write(chunk: Buffer): number {
-    const request = this.#spare ?? new binding!.WriteWrap();
+    const request = this.#spare ?? new this.#WriteWrap();
     const status = this.#handle.writeBuffer(request, chunk);
     if (status !== 0) {
       return status;
     }
-    if (binding!.streamBaseState[binding!.kLastWriteWasAsync] === 0) {
+    if (state[ASYNC_INDEX] === 0) {
       this.#spare = request;
       return 0;
     }

@@ -32,6 +32,8 @@ export class User {
   serverCount = 0;
   /** Client connections that gave this user name. */
   clientCount = 0;
+  /** Pools whose server connections log in as this user. */
+  poolCount = 0;
 
   constructor(name: string, config: UserConfig | null) {
     this.name = name;

@@ -18,11 +18,16 @@ export interface PoolServer<C, S extends PoolServer<C, S>> extends ListNode<S> {
   isCloseNeeded: boolean;
   /** Cancel requests on their way to this server process. */
   cancelsInFlight: number;
+  /** Whether it must be reset once they are done. Set by the pool. */
+  isResetOwed: boolean;
   /** Sends the reset query; ends in `Pool.onServerTested`. */
   startReset(): void;
   /** Sends the check query; ends in `Pool.onServerTested`. */
   startCheck(): void;
-  /** Closes the connection; ends in `Pool.onServerClosed`. */
+  /**
+   * Closes the connection; ends in `Pool.onServerClosed`, behind `Pool.onServerLoginFailed` when the
+   * reason is `connect timeout`. A second call does nothing.
+   */
   disconnect(reason: string): void;
 }
 
@@ -42,6 +47,6 @@ export interface PoolClient<C extends PoolClient<C, S>, S> extends ListNode<C> {
   onWelcomeKnown(): void;
   /** Tells the client by a notice that it waits. */
   notifyWait(): void;
-  /** Sends `error` and ends the connection; ends in `Pool.onClientClosed`. */
+  /** Sends `error` and ends the connection; ends in `Pool.onClientClosed`. At most once. */
   disconnect(error: PoolerError): void;
 }

@@ -62,7 +62,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
 
   /** Forgets a user that was registered for a login that failed. */
   forgetUser(user: User): void {
-    const isPoolUser = this.pools.some((pool) => pool.user === user);
+    const isPoolUser = user.poolCount > 0;
     // The name may have been forgotten and registered again since.
     const isCurrent = this.users.get(user.name) === user;
     if (isCurrent && user.config === null && user.clientCount === 0 && !isPoolUser) {
@@ -84,6 +84,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       pool = new Pool(this.#host, database, poolUser);
       byUser.set(poolUser, pool);
       this.pools.push(pool);
+      poolUser.poolCount++;
     }
     return pool;
   }
@@ -96,9 +97,11 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   /** Forgets a pool that has neither clients nor server connections. */
   dropPool(pool: Pool<C, S>): void {
     this.#poolsByDatabase.get(pool.database)?.delete(pool.user);
+    this.#host.blockedPools.delete(pool);
     const index = this.pools.indexOf(pool);
     if (index !== -1) {
       this.pools.splice(index, 1);
+      pool.user.poolCount--;
     }
   }
 
@@ -110,6 +113,18 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     this.#poolsByDatabase.delete(database);
     if (this.databases.get(database.name) === database) {
       this.databases.delete(database.name);
+    }
+  }
+
+  /**
+   * Forgets a database made from `*` for a client that never came in: what is not logged in yet
+   * must not make the process grow.
+   */
+  forgetUnusedDatabase(database: Database): void {
+    const isMarked = database.isPaused || database.isDisabled;
+    const isUsed = database.clientCount > 0 || this.#poolsByDatabase.has(database);
+    if (database.isAuto && !isMarked && !isUsed) {
+      this.dropDatabase(database);
     }
   }
 
@@ -234,9 +249,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   }
 
   #blockedPools(giver: Pool<C, S>): Pool<C, S>[] {
-    const blocked = this.pools.filter(
-      (pool) => pool.isBlockedByLimit && this.#shareLimit(pool, giver),
-    );
+    const blocked = [...this.#host.blockedPools].filter((pool) => this.#shareLimit(pool, giver));
     if (blocked.length > 1) {
       const turn = (pool: Pool<C, S>): number =>
         pool === giver ? Number.POSITIVE_INFINITY : headWaitStart(pool);
@@ -252,21 +265,31 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   makeBusyPoolsGiveWay(): void {
     const nowMs = this.#host.nowMs();
     for (const pool of this.pools) {
-      const isStarving =
-        pool.isBlockedByLimit && nowMs - headWaitStart(pool) > GIVE_WAY_AFTER_MS;
-      if (!isStarving || pool.loginServers.length > 0) {
-        continue;
+      // What was asked for a tick ago and has not come about may not be wanted any more.
+      pool.yieldCount = 0;
+    }
+    for (const pool of this.#host.blockedPools) {
+      const isStarving = nowMs - headWaitStart(pool) > GIVE_WAY_AFTER_MS;
+      if (isStarving && pool.loginServers.length === 0) {
+        this.#makeRichestGiveWay(pool);
       }
-      const richest = this.pools
-        .filter((other) => other !== pool && this.#isInTheWay(other, pool))
-        .reduce<Pool<C, S> | null>(
-          (best, other) =>
-            other.activeServers.length > (best?.activeServers.length ?? 0) ? other : best,
-          null,
-        );
-      if (richest !== null && richest.yieldCount === 0) {
-        richest.yieldCount = 1;
+    }
+  }
+
+  /** The pool with the most connections gives one up, unless both would then be as badly off. */
+  #makeRichestGiveWay(starving: Pool<C, S>): void {
+    let richest: Pool<C, S> | null = null;
+    for (const pool of this.pools) {
+      const isRicher = pool.activeServers.length > (richest?.activeServers.length ?? 0);
+      if (pool !== starving && isRicher && this.#isInTheWay(pool, starving)) {
+        richest = pool;
       }
+    }
+    const isWorthIt =
+      starving.serverCount === 0 ||
+      (richest !== null && richest.activeServers.length > starving.serverCount + 1);
+    if (richest !== null && isWorthIt) {
+      richest.yieldCount = 1;
     }
   }
 }

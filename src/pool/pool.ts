@@ -16,8 +16,8 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   readonly budget: Budget;
   /** Monotonic time in ms. */
   nowMs(): number;
-  /** At least 0 and below 1. */
-  random(): number;
+  /** Pools that a shared limit keeps from opening a connection; each enters and leaves by itself. */
+  readonly blockedPools: Set<Pool<C, S>>;
   /** Whether PAUSE without a database is in force. */
   readonly isPaused: boolean;
   /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
@@ -76,8 +76,6 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   #retryAfterMs = 0;
   #hasLastConnectFailed = false;
   #lastLoginError: PoolerError | null = null;
-  /** A shared limit, not this pool's own size, keeps it from opening a connection. */
-  isBlockedByLimit = false;
   /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
   yieldCount = 0;
 
@@ -91,6 +89,11 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   /** Takes over changed settings. */
   applySettings(): void {
     this.limits = resolvePoolSettings(this.#host.settings, this.database, this.user);
+  }
+
+  /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
+  get isBlockedByLimit(): boolean {
+    return this.#host.blockedPools.has(this);
   }
 
   /** Server connections in any state, count. */
@@ -199,10 +202,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   #changeClientState(client: C, next: ClientState): void {
-    assert(
-      CLIENT_SUCCESSORS[client.state].includes(next),
-      `client may not go from ${client.state} to ${next}`,
-    );
+    if (!CLIENT_SUCCESSORS[client.state].includes(next)) {
+      assert(false, `client may not go from ${client.state} to ${next}`);
+    }
     client.list?.remove(client);
     client.state = next;
     if (next === ClientState.Active) {
@@ -282,6 +284,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   #free(server: S, isResetNeeded: boolean): void {
     if (server.cancelsInFlight > 0) {
+      server.isResetOwed = isResetNeeded;
       this.#changeServerState(server, ServerState.BeingCanceled);
       return;
     }
@@ -313,6 +316,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   onServerTested(server: S): void {
     assert(server.state === ServerState.Tested, 'only a tested server connection passes a test');
     if (server.cancelsInFlight > 0) {
+      // It may have been the reset query that was cancelled.
+      server.isResetOwed = true;
       this.#changeServerState(server, ServerState.BeingCanceled);
       return;
     }
@@ -329,7 +334,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     assert(server.cancelsInFlight > 0, 'a cancel request that is done was in flight');
     server.cancelsInFlight--;
     if (server.state === ServerState.BeingCanceled && server.cancelsInFlight === 0) {
-      this.#free(server, true);
+      this.#free(server, server.isResetOwed);
     }
   }
 
@@ -341,8 +346,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (this.isPaused) {
       return 'pause mode';
     }
-    // It has just answered, so its last activity is now, and the clock need not be asked.
-    if (this.isLifetimeOver(server, server.lastActivityMs)) {
+    // Outside of session mode it has just answered, and the clock need not be asked.
+    const isRecent = this.limits.poolMode !== 'session';
+    if (this.isLifetimeOver(server, isRecent ? server.lastActivityMs : this.#host.nowMs())) {
       return 'server lifetime over';
     }
     if (this.yieldCount > 0) {
@@ -399,10 +405,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   #changeServerState(server: S, next: ServerState): void {
-    assert(
-      SERVER_SUCCESSORS[server.state].includes(next),
-      `server connection may not go from ${server.state} to ${next}`,
-    );
+    if (!SERVER_SUCCESSORS[server.state].includes(next)) {
+      assert(false, `server connection may not go from ${server.state} to ${next}`);
+    }
     server.list?.remove(server);
     server.state = next;
     switch (next) {
@@ -446,14 +451,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (this.isPaused) {
       return;
     }
-    for (let client = this.waitingClients.head; client !== null;) {
-      const server = this.#takeIdle();
-      if (server === null) {
-        break;
-      }
-      this.#assign(client, server);
-      client = this.waitingClients.head;
-    }
+    this.#serveFromIdle();
     const waiting = this.waitingClients.length;
     if (waiting > this.testedServers.length) {
       const stale = this.usedServers.tail;
@@ -464,6 +462,17 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     }
     if (waiting > this.testedServers.length || this.#isWelcomeWanted()) {
       this.#launch(true);
+    }
+  }
+
+  #serveFromIdle(): void {
+    while (this.waitingClients.length > 0) {
+      const server = this.#takeIdle();
+      if (server === null) {
+        return;
+      }
+      // Taking it may have closed others, and that may have served who was at the head.
+      this.#offer(server);
     }
   }
 
@@ -482,7 +491,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   #launch(mayEvict: boolean): void {
-    this.isBlockedByLimit = false;
+    const { blockedPools } = this.#host;
+    blockedPools.delete(this);
     if (this.loginServers.length > 0 || !this.#mayTryAgain()) {
       return;
     }
@@ -493,11 +503,11 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
       return;
     }
     if (this.#host.budget.acquire(this) !== null) {
-      this.isBlockedByLimit = true;
+      blockedPools.add(this);
       if (!mayEvict || !this.#host.evictFor(this) || this.#host.budget.acquire(this) !== null) {
         return;
       }
-      this.isBlockedByLimit = false;
+      blockedPools.delete(this);
     }
     if (fromReserve) {
       this.#host.onReserveUsed(this);

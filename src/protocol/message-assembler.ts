@@ -27,6 +27,11 @@ export class MessageAssembler {
     return this.#held === null ? 0 : this.#held.length;
   }
 
+  /** Type byte of a message that is not complete yet; -1 when none is held. */
+  get heldCode(): number {
+    return this.#held?.[0] ?? -1;
+  }
+
   /**
    * Adds bytes and hands out each message that is complete.
    *

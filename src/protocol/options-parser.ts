@@ -4,6 +4,9 @@ export interface OptionSetting {
   readonly value: string;
 }
 
+/** What PostgreSQL splits at; blanks of other scripts belong to a value. */
+const BLANK = /[ \t\n\v\f\r]/;
+
 /** Splits at blanks; a backslash keeps the next character as it is. */
 function splitWords(options: string): string[] {
   const words: string[] = [];
@@ -11,7 +14,7 @@ function splitWords(options: string): string[] {
   let isInWord = false;
   for (let index = 0; index < options.length; index++) {
     const char = options.charAt(index);
-    if (/\s/.test(char)) {
+    if (BLANK.test(char)) {
       if (isInWord) {
         words.push(word);
       }

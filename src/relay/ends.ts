@@ -72,6 +72,8 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd>, ByteEnd {
   readonly link: Link;
   /** Values of the tracked parameters in force on the server, as far as it reports them. */
   readonly parameters: ParameterValues;
+  /** Whether the server reports the parameter, by the same index. */
+  readonly isReported: readonly boolean[];
   lastActivityMs: number;
   /** Whether it is closed or closing. */
   readonly isClosed: boolean;

@@ -10,6 +10,7 @@ import { Cleanup } from './cleanup.ts';
 import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
 import {
+  forgetUnreported,
   parametersDiffer,
   planParameterChange,
   rememberAccepted,
@@ -340,8 +341,11 @@ export class Link {
         this.#onParametersSet(done, error);
         return;
       case 'reset':
+        forgetUnreported(this.server.parameters, this.server.isReported);
+        // An error in it does not matter, as in PgBouncer: only a lost connection does.
+        this.server.pool.onServerTested(this.server);
+        return;
       case 'check':
-        // An error in either does not matter, as in PgBouncer: only a lost connection does.
         this.server.pool.onServerTested(this.server);
         return;
       case 'connect':
@@ -366,7 +370,7 @@ export class Link {
       return;
     }
     rememberAccepted(this.server.pool.acceptedValues, this.#pendingKeys);
-    settleParameters(client.parameters, this.server.parameters);
+    settleParameters(client.parameters, this.server.parameters, this.server.isReported);
     if (kind === 'set_first') {
       client.onLinkReady();
     }

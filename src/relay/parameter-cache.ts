@@ -49,11 +49,13 @@ export class TrackedParameters {
   }
 }
 
-/** Whether a server with `server` values must be changed before it serves `client`. */
+/**
+ * Whether a server with `server` values must be changed before it serves `client`. A client without
+ * a value is one that counts on the server's default.
+ */
 export function parametersDiffer(client: ParameterValues, server: ParameterValues): boolean {
   for (let index = 0; index < client.length; index++) {
-    const value = client[index]!;
-    if (value !== null && value !== server[index]) {
+    if (client[index] !== server[index]) {
       return true;
     }
   }
@@ -88,7 +90,11 @@ export function planParameterChange(
   const keys: string[] = [];
   for (const [index, name] of tracked.names.entries()) {
     const value = client[index] ?? null;
-    if (value === null || value === server[index]) {
+    if (value === (server[index] ?? null)) {
+      continue;
+    }
+    if (value === null) {
+      sql += `RESET ${name};`;
       continue;
     }
     const key = `${name}=${value}`;
@@ -115,15 +121,29 @@ export function rememberAccepted(accepted: Set<string>, keys: readonly string[])
 
 /**
  * After a successful change both sides agree: the client's values become what the server reports,
- * in the server's spelling; where the server does not report a parameter, its value is the client's.
+ * in the server's spelling; where it does not report a parameter, its value is now the client's.
+ *
+ * @param isReported - by index, whether the server reports the parameter.
  */
-export function settleParameters(client: ParameterValues, server: ParameterValues): void {
+export function settleParameters(
+  client: ParameterValues,
+  server: ParameterValues,
+  isReported: readonly boolean[],
+): void {
   for (let index = 0; index < client.length; index++) {
-    const reported = server[index]!;
-    if (reported === null) {
-      server[index] = client[index]!;
-    } else if (client[index] !== null) {
-      client[index] = reported;
+    if (isReported[index] === true) {
+      client[index] = server[index] ?? null;
+    } else {
+      server[index] = client[index] ?? null;
+    }
+  }
+}
+
+/** After a reset a server has its defaults, which nobody knows where it does not report them. */
+export function forgetUnreported(server: ParameterValues, isReported: readonly boolean[]): void {
+  for (let index = 0; index < server.length; index++) {
+    if (isReported[index] !== true) {
+      server[index] = null;
     }
   }
 }

@@ -24,7 +24,7 @@ export interface ServerHost {
   readonly deriver: PasswordDeriver;
   /** Cryptographically strong random bytes. */
   randomBytes(bytes: number): Buffer;
-  /** 0 ≤ result < 1. */
+  /** A number from 0 up to but not including 1. */
   random(): number;
   nowMs(): number;
   wallMs(): number;
@@ -49,6 +49,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   readonly pool: RelayPool;
   readonly link: Link;
   readonly parameters: ParameterValues;
+  isReported: readonly boolean[] = [];
   readonly connectedAtMs: number;
   readonly connectedWallMs: number;
   readonly lifetimeShare: number;
@@ -56,6 +57,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   testStartMs = 0;
   isCloseNeeded = false;
   cancelsInFlight = 0;
+  isResetOwed = false;
   isClosed = false;
   cancelKey: CancelKey | null = null;
 
@@ -195,6 +197,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
         this.parameters[index] = value;
       }
     }
+    this.isReported = this.parameters.map((value) => value !== null);
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('server_connected', this.#logFields());
     }

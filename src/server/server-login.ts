@@ -69,13 +69,23 @@ export class ServerLogin {
 
   /** Takes bytes of the server. @param chunk - borrowed. */
   onData(chunk: Buffer): LoginResult {
-    const problem = this.#assembler.feed(chunk, (code, body) => this.#onMessage(code, body));
-    if (problem !== null) {
-      return { kind: 'failed', message: 'unexpected message', reason: 'unknown pkt from server' };
+    if (this.#result.kind === 'going_on') {
+      this.#feed(chunk);
     }
     return this.#result.kind === 'done'
       ? { kind: 'done', rest: this.#assembler.takeRest() }
       : this.#result;
+  }
+
+  #feed(chunk: Buffer): void {
+    const problem = this.#assembler.feed(chunk, (code, body) => this.#onMessage(code, body));
+    if (problem !== null) {
+      this.#result = {
+        kind: 'failed',
+        message: 'unexpected message',
+        reason: 'unknown pkt from server',
+      };
+    }
   }
 
   /** Stops what is under way; the connection is gone. */

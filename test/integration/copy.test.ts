@@ -4,7 +4,7 @@ import { decodeErrorFields } from '../support/backend-messages.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
-import { backendPid, withPooler } from '../support/scene.ts';
+import { backendPid, firstConnection, withPooler } from '../support/scene.ts';
 import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
@@ -58,15 +58,15 @@ describe('COPY in the simple protocol', () => {
   it('keeps the server connection while data is to come', async () => {
     await withTable(async (scene) => {
       const [client, other] = await scene.logins(2);
-      client!.send(frontend.query(COPY_IN));
-      expect(await typesUpTo(client!, 'G')).toBe('G');
-      other!.send(frontend.query('SELECT 1'));
+      client.send(frontend.query(COPY_IN));
+      expect(await typesUpTo(client, 'G')).toBe('G');
+      other.send(frontend.query('SELECT 1'));
       await scene.waitForPool({ cl_waiting: 1, sv_active: 1 });
-      client!.send(frontend.copyData('1\tone\n'));
-      expect(other!.bufferedBytes).toBe(0);
-      client!.send(frontend.copyDone());
-      expect((await client!.readOutcome()).types).toBe('CZ');
-      expect((await other!.readOutcome()).types).toBe('TDCZ');
+      client.send(frontend.copyData('1\tone\n'));
+      expect(other.bufferedBytes).toBe(0);
+      client.send(frontend.copyDone());
+      expect((await client.readOutcome()).types).toBe('CZ');
+      expect((await other.readOutcome()).types).toBe('TDCZ');
     });
   });
 
@@ -232,15 +232,15 @@ describe('COPY in the extended protocol', () => {
   it('is not over before Sync', async () => {
     await withTable(async (scene) => {
       const [client, other] = await scene.logins(2);
-      client!.send(extendedCopy(COPY_IN), frontend.flush());
-      await client!.readUntil('G');
-      client!.send(frontend.copyData('1\tone\n'), frontend.copyDone(), frontend.flush());
-      expect(await typesUpTo(client!, 'C')).toBe('C');
-      other!.send(frontend.query('SELECT 1'));
+      client.send(extendedCopy(COPY_IN), frontend.flush());
+      await client.readUntil('G');
+      client.send(frontend.copyData('1\tone\n'), frontend.copyDone(), frontend.flush());
+      expect(await typesUpTo(client, 'C')).toBe('C');
+      other.send(frontend.query('SELECT 1'));
       await scene.waitForPool({ cl_waiting: 1 });
-      client!.send(frontend.sync());
-      expect((await client!.readOutcome()).types).toBe('Z');
-      expect((await other!.readOutcome()).types).toBe('TDCZ');
+      client.send(frontend.sync());
+      expect((await client.readOutcome()).types).toBe('Z');
+      expect((await other.readOutcome()).types).toBe('TDCZ');
     });
   });
 
@@ -369,8 +369,8 @@ describe('a client that vanishes during COPY', () => {
       client.send(frontend.query('COPY t FROM STDIN'));
       await client.readUntil('G');
       client.destroy();
-      const [connection] = await server.waitForConnections(1);
-      const { body } = await connection!.waitForMessage('f');
+      const connection = await firstConnection(server);
+      const { body } = await connection.waitForMessage('f');
       expect(body.toString()).toContain('client disconnected');
       await scene.waitForPool({ sv_idle: 1 });
       expect(server.connections).toHaveLength(1);
@@ -402,7 +402,9 @@ describe('100 MB', () => {
   }
 
   it('go in and come out as they were', async () => {
-    await postgres.query('DROP TABLE IF EXISTS copy_big; CREATE UNLOGGED TABLE copy_big (line text)');
+    await postgres.query(
+      'DROP TABLE IF EXISTS copy_big; CREATE UNLOGGED TABLE copy_big (line text)',
+    );
     const hash = createHash('md5');
     await withPooler(postgres, {}, async (scene) => {
       const client = await scene.login();

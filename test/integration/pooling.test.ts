@@ -4,7 +4,7 @@ import type { FakeConnection } from '../support/fake-connection.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
-import { backendPid, withPooler } from '../support/scene.ts';
+import { backendPid, firstConnection, withPooler } from '../support/scene.ts';
 import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
@@ -21,7 +21,7 @@ describe('transaction mode', () => {
   it('lets two clients share one server connection between transactions', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      const pids = [await backendPid(a!), await backendPid(b!), await backendPid(a!)];
+      const pids = [await backendPid(a), await backendPid(b), await backendPid(a)];
       expect(new Set(pids).size).toBe(1);
     });
   });
@@ -29,37 +29,37 @@ describe('transaction mode', () => {
   it('keeps the server connection for a transaction while others wait', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      await a!.query('BEGIN');
-      const pid = await backendPid(a!);
-      await queue(scene, b!, 'SELECT pg_backend_pid() AS pid');
-      expect(await backendPid(a!)).toBe(pid);
-      expect(b!.bufferedBytes).toBe(0);
-      await a!.query('COMMIT');
-      expect((await b!.readOutcome()).results[0]?.rows).toEqual([[pid]]);
+      await a.query('BEGIN');
+      const pid = await backendPid(a);
+      await queue(scene, b, 'SELECT pg_backend_pid() AS pid');
+      expect(await backendPid(a)).toBe(pid);
+      expect(b.bufferedBytes).toBe(0);
+      await a.query('COMMIT');
+      expect((await b.readOutcome()).results[0]?.rows).toEqual([[pid]]);
     });
   });
 
   it('keeps it for a failed transaction, up to ROLLBACK', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      expect((await a!.simpleQuery('BEGIN; SELECT 1 / 0')).status).toBe('E');
-      await queue(scene, b!, 'SELECT 1');
-      expect((await a!.simpleQuery('SELECT 1')).errors[0]?.sqlState).toBe('25P02');
-      expect(b!.bufferedBytes).toBe(0);
-      expect((await a!.simpleQuery('ROLLBACK')).status).toBe('I');
-      expect((await b!.readOutcome()).errors).toEqual([]);
+      expect((await a.simpleQuery('BEGIN; SELECT 1 / 0')).status).toBe('E');
+      await queue(scene, b, 'SELECT 1');
+      expect((await a.simpleQuery('SELECT 1')).errors[0]?.sqlState).toBe('25P02');
+      expect(b.bufferedBytes).toBe(0);
+      expect((await a.simpleQuery('ROLLBACK')).status).toBe('I');
+      expect((await b.readOutcome()).errors).toEqual([]);
     });
   });
 
   it('gives it back at the end of the last transaction of a chain', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      await a!.query('BEGIN');
-      await queue(scene, b!, 'SELECT 1');
-      expect((await a!.simpleQuery('COMMIT AND CHAIN')).status).toBe('T');
-      expect(b!.bufferedBytes).toBe(0);
-      await a!.query('COMMIT');
-      expect((await b!.readOutcome()).errors).toEqual([]);
+      await a.query('BEGIN');
+      await queue(scene, b, 'SELECT 1');
+      expect((await a.simpleQuery('COMMIT AND CHAIN')).status).toBe('T');
+      expect(b.bufferedBytes).toBe(0);
+      await a.query('COMMIT');
+      expect((await b.readOutcome()).errors).toEqual([]);
     });
   });
 });
@@ -68,12 +68,12 @@ describe('session mode', () => {
   it('keeps the server connection for an idle client until it leaves', async () => {
     await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
       const [a, b] = await scene.logins(2);
-      await a!.query('SELECT 1');
-      await queue(scene, b!, 'SELECT 1');
-      await a!.query('SELECT 1');
-      expect(b!.bufferedBytes).toBe(0);
-      await a!.close();
-      expect((await b!.readOutcome()).errors).toEqual([]);
+      await a.query('SELECT 1');
+      await queue(scene, b, 'SELECT 1');
+      await a.query('SELECT 1');
+      expect(b.bufferedBytes).toBe(0);
+      await a.close();
+      expect((await b.readOutcome()).errors).toEqual([]);
     });
   });
 
@@ -114,9 +114,9 @@ describe('session mode', () => {
       const a = await scene.login();
       await a.query('SELECT 1');
       await a.close();
-      const [connection] = await server.waitForConnections(1);
-      await connection!.waitForMessage('Q', 2);
-      expect(connection!.queries).toEqual(['SELECT 1', 'RESET ALL; -- done']);
+      const connection = await firstConnection(server);
+      await connection.waitForMessage('Q', 2);
+      expect(connection.queries).toEqual(['SELECT 1', 'RESET ALL; -- done']);
     });
     await server.stop();
   });
@@ -136,8 +136,8 @@ describe('server_reset_query_always', () => {
       await a.query('SELECT 1');
       await a.query('SELECT 2');
       await scene.waitForPool({ sv_idle: 1 });
-      const [connection] = await server.waitForConnections(1);
-      expect(connection!.queries).toEqual(expected);
+      const connection = await firstConnection(server);
+      expect(connection.queries).toEqual(expected);
     });
     await server.stop();
   });
@@ -149,8 +149,8 @@ describe('statement mode', () => {
   it('lets clients share one server connection', async () => {
     await withPooler(postgres, { settings }, async (scene) => {
       const [a, b] = await scene.logins(2);
-      expect(await backendPid(a!)).toBe(await backendPid(b!));
-      const outcome = await a!.simpleQuery('SELECT 1; SELECT 2');
+      expect(await backendPid(a)).toBe(await backendPid(b));
+      const outcome = await a.simpleQuery('SELECT 1; SELECT 2');
       expect([outcome.types, outcome.status]).toEqual(['TDCTDCZ', 'I']);
     });
   });
@@ -161,14 +161,14 @@ describe('statement mode', () => {
   ])('refuses a transaction block begun by %s, and leaves none behind', async (_what, message) => {
     await withPooler(postgres, { settings }, async (scene) => {
       const [a, b] = await scene.logins(2);
-      const pid = await backendPid(b!);
-      a!.send(message);
-      const error = await a!.readError();
+      const pid = await backendPid(b);
+      a.send(message);
+      const error = await a.readError();
       expect([error.severity, error.sqlState]).toEqual(['FATAL', '0A000']);
       expect(error.text).toBe('transaction blocks not allowed in statement pooling mode');
-      await a!.readToEnd();
-      expect(await backendPid(b!)).toBe(pid);
-      expect((await b!.simpleQuery('SELECT 1')).status).toBe('I');
+      await a.readToEnd();
+      expect(await backendPid(b)).toBe(pid);
+      expect((await b.simpleQuery('SELECT 1')).status).toBe('I');
     });
   });
 
@@ -249,7 +249,7 @@ describe('the choice of a server connection', () => {
     }
     const pids: string[] = [];
     while (pids.length < 6) {
-      pids.push(await backendPid(clients[0]!));
+      pids.push(await backendPid(clients[0]));
     }
     return pids;
   }
@@ -272,8 +272,8 @@ describe('the choice of a server connection', () => {
   it('opens no more of them than pool_size, and no more than are needed', async () => {
     await withPooler(postgres, { settings: { default_pool_size: 2 } }, async (scene) => {
       const clients = await scene.logins(4);
-      await clients[0]!.query('SELECT 1');
-      await clients[1]!.query('SELECT 1');
+      await clients[0].query('SELECT 1');
+      await clients[1].query('SELECT 1');
       await scene.waitForPool({ sv_idle: 1, sv_active: 0 });
       for (const client of clients) {
         client.send(frontend.query('BEGIN'));
@@ -306,13 +306,14 @@ describe('the wait queue', () => {
     await postgres.query('DROP SEQUENCE IF EXISTS pooling_turn; CREATE SEQUENCE pooling_turn');
     await withPooler(postgres, {}, async (scene) => {
       const [blocker, ...clients] = await scene.logins(9);
-      await blocker!.query('BEGIN');
+      await blocker.query('BEGIN');
       // Not in the order of login.
-      const order = [4, 0, 7, 2, 6, 1, 5, 3].map((index) => clients[index]!);
+      const [a, b, c, d, ...others] = clients;
+      const order = [d, ...others, b, a, c];
       for (const client of order) {
         await queue(scene, client, "SELECT nextval('pooling_turn')");
       }
-      await blocker!.query('COMMIT');
+      await blocker.query('COMMIT');
       const turns: (string | null | undefined)[] = [];
       for (const client of order) {
         turns.push((await client.readOutcome()).results[0]?.rows[0]?.[0]);
@@ -325,16 +326,16 @@ describe('the wait queue', () => {
   it('lets nobody who comes later overtake, however busy the clients are', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const clients = await scene.logins(6);
-      const counts = clients.map(() => 0);
       let isOver = false;
-      const work = clients.map(async (client, index) => {
-        while (!isOver) {
+      const work = async (client: RawClient): Promise<number> => {
+        let count = 0;
+        for (; !isOver; count++) {
           await client.query('SELECT 1');
-          counts[index]! += 1;
-          isOver ||= counts[index]! >= 100;
+          isOver = count >= 100;
         }
-      });
-      await Promise.all(work);
+        return count;
+      };
+      const counts = await Promise.all(clients.map(work));
       // In turn, so nobody is more than a round behind; the first rounds differ by their start.
       expect(Math.min(...counts)).toBeGreaterThanOrEqual(90);
     });
@@ -343,13 +344,13 @@ describe('the wait queue', () => {
   it('forgets a client that leaves the queue', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b, c] = await scene.logins(3);
-      await a!.query('BEGIN');
-      await queue(scene, b!, 'SELECT 1');
-      await queue(scene, c!, 'SELECT 2 AS two');
-      b!.destroy();
+      await a.query('BEGIN');
+      await queue(scene, b, 'SELECT 1');
+      await queue(scene, c, 'SELECT 2 AS two');
+      b.destroy();
       await scene.waitForPool({ cl_waiting: 1 });
-      await a!.query('COMMIT');
-      expect((await c!.readOutcome()).results[0]?.rows).toEqual([['2']]);
+      await a.query('COMMIT');
+      expect((await c.readOutcome()).results[0]?.rows).toEqual([['2']]);
     });
   });
 });
@@ -410,36 +411,36 @@ describe('the extended protocol', () => {
   it('keeps the server connection after Flush, up to Sync', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      a!.send(
+      a.send(
         frontend.parse('SELECT 42'),
         frontend.bind(),
         frontend.describe('P'),
         frontend.execute(),
         frontend.flush(),
       );
-      const messages = await a!.readUntil('C');
+      const messages = await a.readUntil('C');
       expect(messages.map(({ type }) => type).join('')).toBe('12TDC');
-      await queue(scene, b!, 'SELECT 1');
-      a!.send(frontend.bind(), frontend.execute(), frontend.flush());
-      expect((await a!.readUntil('C')).map(({ type }) => type).join('')).toBe('2DC');
-      expect(b!.bufferedBytes).toBe(0);
-      a!.send(frontend.sync());
-      expect((await a!.readOutcome()).types).toBe('Z');
-      expect((await b!.readOutcome()).errors).toEqual([]);
+      await queue(scene, b, 'SELECT 1');
+      a.send(frontend.bind(), frontend.execute(), frontend.flush());
+      expect((await a.readUntil('C')).map(({ type }) => type).join('')).toBe('2DC');
+      expect(b.bufferedBytes).toBe(0);
+      a.send(frontend.sync());
+      expect((await a.readOutcome()).types).toBe('Z');
+      expect((await b.readOutcome()).errors).toEqual([]);
     });
   });
 
   it('keeps it when an error comes ahead of Sync', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      a!.send(frontend.parse('nonsense'), frontend.flush());
-      expect((await a!.readError()).sqlState).toBe('42601');
-      await queue(scene, b!, 'SELECT 1');
-      a!.send(frontend.bind(), frontend.query('SELECT 1'), frontend.execute());
-      expect(b!.bufferedBytes).toBe(0);
-      a!.send(frontend.sync());
-      expect((await a!.readOutcome()).types).toBe('Z');
-      expect((await b!.readOutcome()).errors).toEqual([]);
+      a.send(frontend.parse('nonsense'), frontend.flush());
+      expect((await a.readError()).sqlState).toBe('42601');
+      await queue(scene, b, 'SELECT 1');
+      a.send(frontend.bind(), frontend.query('SELECT 1'), frontend.execute());
+      expect(b.bufferedBytes).toBe(0);
+      a.send(frontend.sync());
+      expect((await a.readOutcome()).types).toBe('Z');
+      expect((await b.readOutcome()).errors).toEqual([]);
     });
   });
 
@@ -491,16 +492,16 @@ describe('a pipeline', () => {
       const queries = Array.from({ length: DEPTH }, (_, index) =>
         frontend.query(`SELECT ${String(index)} ${padding}`),
       );
-      a!.send(...queries);
+      a.send(...queries);
       let answered = 0;
       const readAll = async (): Promise<void> => {
         for (; answered < DEPTH; answered++) {
-          const { results } = await a!.readOutcome();
+          const { results } = await a.readOutcome();
           expect(results[0]?.rows[0]?.[0]).toBe(String(answered));
         }
       };
       const askInBetween = async (): Promise<number> => {
-        await b!.query('SELECT 1');
+        await b.query('SELECT 1');
         return answered;
       };
       const [answeredMeanwhile] = await Promise.all([askInBetween(), readAll()]);
@@ -514,15 +515,15 @@ describe('a pipeline', () => {
     );
     await withPooler(postgres, {}, async (scene) => {
       const [client, other] = await scene.logins(2);
-      client!.send(...message);
+      client.send(...message);
       const readAll = async (): Promise<void> => {
         for (let index = 0; index < DEPTH; index++) {
           // Division by zero is found while the plan is made.
-          const { types } = await client!.readOutcome();
+          const { types } = await client.readOutcome();
           expect(types).toBe(index % 100 === 0 ? '1EZ' : '12TDCZ');
         }
       };
-      const [, rows] = await Promise.all([readAll(), other!.query('SELECT 1')]);
+      const [, rows] = await Promise.all([readAll(), other.query('SELECT 1')]);
       expect(rows).toHaveLength(1);
     });
   });
@@ -539,6 +540,47 @@ describe('a pipeline', () => {
       const messages = await client.readUntil('Z');
       const rows = messages.filter(({ type }) => type === 'D').map(({ body }) => body.toString());
       expect([rows.length, new Set(rows).size]).toEqual([1_000, 1]);
+    });
+  });
+
+  it('of 100,000 requests ahead of one Sync comes to its end', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const client = await scene.login();
+      const block = Buffer.concat(
+        Array.from({ length: 1_000 }, () => [frontend.bind(), frontend.execute()]).flat(),
+      );
+      const sendAll = async (): Promise<void> => {
+        await client.sendAll(frontend.parse('SELECT 1'));
+        for (let sent = 0; sent < 50; sent++) {
+          await client.sendAll(block);
+        }
+        await client.sendAll(frontend.sync());
+      };
+      const [messages] = await Promise.all([client.readUntil('Z'), sendAll()]);
+      expect(messages.filter(({ type }) => type === 'D')).toHaveLength(50_000);
+      await scene.waitForPool({ sv_active: 0 });
+    });
+  });
+
+  it('whose end is unsynced is answered up to there, and read on, while others wait', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [holder, a, b] = await scene.logins(3);
+      await holder.query('BEGIN');
+      const batches = Array.from({ length: 200 }, () => frontend.extendedQuery('SELECT 1'));
+      const unsynced = [frontend.parse('SELECT 2'), frontend.bind(), frontend.execute()];
+      const rest = frontend.query('SELECT 3');
+      a.send(...batches, ...unsynced, rest.subarray(0, 3));
+      await scene.waitForPool({ cl_waiting: 1 });
+      await queue(scene, b, 'SELECT 1');
+      await holder.query('COMMIT');
+      const { length } = batches;
+      for (let index = 0; index < length; index++) {
+        expect((await a.readOutcome()).types).toBe('12TDCZ');
+      }
+      a.send(rest.subarray(3), frontend.sync());
+      expect((await a.readOutcome()).types).toBe('12DCTDCZ');
+      expect((await a.readOutcome()).types).toBe('Z');
+      expect((await b.readOutcome()).types).toBe('TDCZ');
     });
   });
 
@@ -572,12 +614,12 @@ describe('messages that nobody asked for', () => {
     const settings = { pool_mode: 'session', default_pool_size: 2 };
     await withPooler(postgres, { settings }, async (scene) => {
       const [listener, sender] = await scene.logins(2);
-      await listener!.query('LISTEN pooling_news');
-      await sender!.query("NOTIFY pooling_news, 'hello'");
-      const received = await listener!.readMessage();
+      await listener.query('LISTEN pooling_news');
+      await sender.query("NOTIFY pooling_news, 'hello'");
+      const received = await listener.readMessage();
       expect(received.type).toBe('A');
       expect(received.body.toString('latin1', 4)).toBe('pooling_news\0hello\0');
-      expect((await listener!.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+      expect((await listener.simpleQuery('SELECT 1')).types).toBe('TDCZ');
     });
   });
 
@@ -659,24 +701,24 @@ describe('ParameterStatus', () => {
   it('of a SET reaches its client, and follows it from server to server', async () => {
     await withPooler(postgres, { settings: { default_pool_size: 2 } }, async (scene) => {
       const [a, b] = await scene.logins(2);
-      expect((await a!.simpleQuery("SET application_name = 'of a'")).types).toBe('CSZ');
-      expect(a!.parameters.get('application_name')).toBe('of a');
-      expect(await b!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
-      await b!.query('BEGIN');
+      expect((await a.simpleQuery("SET application_name = 'of a'")).types).toBe('CSZ');
+      expect(a.parameters.get('application_name')).toBe('of a');
+      expect(await b.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      await b.query('BEGIN');
       // The other server connection is a new one.
-      expect(await a!.query('SHOW application_name')).toEqual([{ application_name: 'of a' }]);
-      await b!.query('COMMIT');
-      expect(b!.parameters.get('application_name')).toBe('');
+      expect(await a.query('SHOW application_name')).toEqual([{ application_name: 'of a' }]);
+      await b.query('COMMIT');
+      expect(b.parameters.get('application_name')).toBe('');
     });
   });
 
   it('of a SET that is rolled back is taken back', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const [a, b] = await scene.logins(2);
-      await a!.query("BEGIN; SET application_name = 'never'");
-      await a!.query('ROLLBACK');
-      expect(await b!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
-      expect(await a!.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      await a.query("BEGIN; SET application_name = 'never'");
+      await a.query('ROLLBACK');
+      expect(await b.query('SHOW application_name')).toEqual([{ application_name: '' }]);
+      expect(await a.query('SHOW application_name')).toEqual([{ application_name: '' }]);
     });
   });
 });

@@ -12,6 +12,8 @@ export interface FakeServerScript {
   readonly onConnect?: (connection: FakeConnection) => void | Promise<void>;
   /** SSLRequest; the default answers `N`. */
   readonly onSslRequest?: (connection: FakeConnection) => void | Promise<void>;
+  /** CancelRequest, recorded already; the default closes its connection. */
+  readonly onCancel?: (connection: FakeConnection) => void | Promise<void>;
   /** StartupMessage; the default is {@link FakeConnection.acceptLogin}. */
   readonly onStartup?: (connection: FakeConnection) => void | Promise<void>;
   /** Any later message; the default is {@link FakeConnection.answer}. */
@@ -136,7 +138,11 @@ export class FakeServer {
       if (packet.kind === 'cancel') {
         this.cancels.push(packet.key);
         this.connections.splice(this.connections.indexOf(connection), 1);
-        connection.destroy();
+        if (this.script.onCancel === undefined) {
+          connection.destroy();
+        } else {
+          await this.script.onCancel(connection);
+        }
         return false;
       }
       if (packet.kind === 'ssl' && this.script.onSslRequest !== undefined) {

@@ -37,7 +37,7 @@ export interface PoolerConfig {
 export interface PoolerOptions {
   /**
    * An object gets the defaults of the fixture: a free port of 127.0.0.1, a unix socket in the
-   * fixture's directory, trust, console user `postgres`. Text is written as it is. A function gets
+   * fixture's directory, trust, console user `postgres`, no metrics. Text is written as it is. A function gets
    * the fixture's directory, for paths to `files`.
    */
   readonly config: PoolerConfig | string | ((directory: string) => PoolerConfig | string);
@@ -283,6 +283,8 @@ export class PoolerFixture {
       auth_type: 'trust',
       auth_file: path.join(this.directory, 'userlist.txt'),
       admin_users: 'postgres',
+      // Poolers of several tests would want the same port.
+      metrics_listen_addr: '',
     };
     // Every JSON text is YAML.
     return JSON.stringify({ ...config, maitred: { ...defaults, ...config.maitred } }, null, 2);

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
+import type { FakeConnection } from './fake-connection.ts';
 import { FakeServer } from './fake-server.ts';
 import { startPooler } from './pooler-fixture.ts';
 import type { PoolerFixture } from './pooler-fixture.ts';
@@ -9,6 +10,13 @@ import type { LoginOptions } from './raw-client.ts';
 import { waitFor } from './wait-for.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
+
+/** As many clients as were asked for: a tuple where the number is known, so none can be missing. */
+export type Clients<N extends number, T extends RawClient[] = []> = number extends N
+  ? RawClient[]
+  : T['length'] extends N
+    ? T
+    : Clients<N, [...T, RawClient]>;
 
 /** What a scene changes in the configuration. */
 export interface SceneOptions {
@@ -22,6 +30,8 @@ export interface SceneOptions {
   readonly users?: Readonly<Record<string, Settings>>;
   /** More names that may log in. */
   readonly logins?: readonly string[];
+  /** Password of everybody towards the pooler; none by default. */
+  readonly password?: string;
 }
 
 /** The server behind a pooler. */
@@ -32,26 +42,32 @@ export class Scene {
   readonly pooler: PoolerFixture;
   readonly #clients: RawClient[] = [];
   readonly #user: string;
+  readonly #password: string;
 
-  constructor(pooler: PoolerFixture, user: string) {
+  constructor(pooler: PoolerFixture, user: string, password: string) {
     this.pooler = pooler;
     this.#user = user;
+    this.#password = password;
   }
 
   /** Logs in to the database `app`. The scene closes the client in the end. */
   async login(options: Partial<LoginOptions> = {}): Promise<RawClient> {
-    const client = await this.pooler.login({ user: this.#user, database: 'app', ...options });
+    const account = { user: this.#user, password: this.#password, database: 'app' };
+    const client = await this.pooler.login({ ...account, ...options });
     this.#clients.push(client);
     return client;
   }
 
   /** Logs in several clients, one after the other. */
-  async logins(count: number, options: Partial<LoginOptions> = {}): Promise<RawClient[]> {
+  async logins<const N extends number>(
+    count: N,
+    options: Partial<LoginOptions> = {},
+  ): Promise<Clients<N>> {
     const clients: RawClient[] = [];
     while (clients.length < count) {
       clients.push(await this.login(options));
     }
-    return clients;
+    return clients as Clients<N>;
   }
 
   /** Opens a connection that sends nothing yet. The scene destroys it in the end. */
@@ -110,7 +126,9 @@ export async function withPooler(
   const user = account?.user ?? 'postgres';
   const target = { host: server.host, port: server.port, dbname: account?.database ?? 'fake' };
   const more = Object.entries(options.databases ?? {});
+  const password = options.password ?? '';
   const pooler = await startPooler({
+    consolePassword: password,
     config: {
       maitred: { pool_mode: 'transaction', default_pool_size: 1, ...options.settings },
       databases: {
@@ -120,13 +138,13 @@ export async function withPooler(
       ...(options.users === undefined ? {} : { users: options.users }),
     },
     users: {
-      postgres: '',
-      ...Object.fromEntries((options.logins ?? []).map((name) => [name, ''])),
-      [user]: account?.password ?? '',
+      ...Object.fromEntries((options.logins ?? []).map((name) => [name, password])),
+      postgres: password,
+      [user]: account?.password ?? password,
     },
   });
   try {
-    const scene = new Scene(pooler, user);
+    const scene = new Scene(pooler, user, account?.password ?? password);
     await body(scene);
     await scene.closeClients();
     await pooler.expectBaseline();
@@ -134,6 +152,15 @@ export async function withPooler(
   } finally {
     await pooler.kill();
   }
+}
+
+/** The oldest connection to a fake server, once it has sent its StartupMessage. */
+export async function firstConnection(server: FakeServer): Promise<FakeConnection> {
+  const [connection] = await server.waitForConnections(1);
+  if (connection === undefined) {
+    throw new Error('the fake server has no connection');
+  }
+  return connection;
 }
 
 /** The process id of the server connection that runs a query of `client`. */

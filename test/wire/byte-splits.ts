@@ -23,11 +23,28 @@ export function randomSplit(bytes: Buffer, most: number, below: (n: number) => n
  * overwritten afterwards.
  */
 export class BorrowedBuffer {
-  readonly #buffer = Buffer.alloc(65_536);
+  static readonly #buffer = Buffer.alloc(131_072);
 
   lend(chunk: Buffer, use: (buffer: Buffer, end: number) => void): void {
-    chunk.copy(this.#buffer);
-    use(this.#buffer, chunk.length);
-    this.#buffer.fill(0xa5, 0, chunk.length);
+    const buffer = BorrowedBuffer.#buffer;
+    chunk.copy(buffer);
+    use(buffer, chunk.length);
+    buffer.fill(0xa5, 0, chunk.length);
   }
+}
+
+/** Whether `bytes` is a run of messages of these types, of which only the last may be cut off. */
+export function isLegalRun(bytes: Buffer, types: string, maxBytes: number): boolean {
+  for (let at = 0; at < bytes.length;) {
+    if (bytes.length - at < 5) {
+      return false;
+    }
+    const length = bytes.readInt32BE(at + 1);
+    const type = String.fromCharCode(bytes.readUInt8(at));
+    if (!types.includes(type) || length < 4 || length >= maxBytes) {
+      return false;
+    }
+    at += 1 + length;
+  }
+  return true;
 }

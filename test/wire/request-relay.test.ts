@@ -4,7 +4,7 @@ import { commandComplete, readyForQuery } from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { SeededRandom, testSeed } from '../unit/relay/random.ts';
 import { RelayFixture, type FakeClient, type FakeServer } from '../unit/relay/relay-fixture.ts';
-import { allSplits, BorrowedBuffer, randomSplit } from './byte-splits.ts';
+import { allSplits, BorrowedBuffer, isLegalRun, randomSplit } from './byte-splits.ts';
 
 /** Sends chunks of one shared read buffer, as the socket layer does. */
 function sendChunks(client: FakeClient, chunks: readonly Buffer[]): void {
@@ -38,7 +38,7 @@ describe('RequestRelay: what a client may send', () => {
     for (const chunks of allSplits(stream)) {
       const { client, server } = linked();
       sendChunks(client, chunks);
-      expect(server.takeInput()).toEqual(stream);
+      expect(server.takeInput().equals(stream)).toBe(true);
       expect(client.framer.isAtBoundary).toBe(true);
       expect(client.isClosed).toBe(false);
     }
@@ -108,7 +108,7 @@ describe('RequestRelay: what a client may not send', () => {
   });
 
   it('refuses each type byte that is none of a frontend message', () => {
-    const legal = new Set([...'BCDEFHPQSXcdf'].map((letter) => letter.charCodeAt(0)));
+    const legal = new Set(Array.from('BCDEFHPQSXcdf').map((letter) => letter.charCodeAt(0)));
     for (let code = 0; code < 256; code++) {
       if (!legal.has(code)) {
         const bad = Buffer.concat([Buffer.of(code), f.int32(4)]);
@@ -138,38 +138,21 @@ describe('RequestRelay: random bytes', () => {
     for (let round = 0; round < 400; round++) {
       const random = new SeededRandom(seed + round);
       const parts = Array.from({ length: 8 }, () =>
-        random.chance(0.2)
-          ? random.bytes(random.below(30))
-          : random.pick(Object.values(STREAMS)),
+        random.chance(0.2) ? random.bytes(random.below(30)) : random.pick(Object.values(STREAMS)),
       );
       const stream = Buffer.concat(parts);
       const { client, server } = linked(5000);
-      sendChunks(client, randomSplit(stream, 40, (limit) => random.below(limit)));
+      sendChunks(
+        client,
+        randomSplit(stream, 40, (limit) => random.below(limit)),
+      );
       const forwarded = Buffer.concat(server.forwarded);
       const context = `seed ${String(seed + round)}`;
       expect(forwarded.equals(stream.subarray(0, forwarded.length)), context).toBe(true);
-      expect(judge(forwarded, 5000), context).toBe(true);
+      expect(isLegalRun(forwarded, 'BCDEFHPQScdf', 5000), context).toBe(true);
     }
   });
 });
-
-/** Whether `bytes` is a run of legal messages, of which only the last body may be cut off. */
-function judge(bytes: Buffer, maxBytes: number): boolean {
-  for (let at = 0; at < bytes.length;) {
-    if (bytes.length - at < 5) {
-      return false;
-    }
-    const length = bytes.readInt32BE(at + 1);
-    if (!'BCDEFHPQScdf'.includes(String.fromCharCode(bytes.readUInt8(at)))) {
-      return false;
-    }
-    if (length < 4 || length >= maxBytes) {
-      return false;
-    }
-    at += 1 + length;
-  }
-  return true;
-}
 
 describe('RequestRelay: a server that does not keep up', () => {
   it('stops reading the client until the kernel has taken what was written', () => {
@@ -189,6 +172,44 @@ describe('RequestRelay: a server that does not keep up', () => {
   });
 });
 
+describe('RequestRelay: a client that sends much', () => {
+  const large = f.copyData(Buffer.alloc(20_000, 1));
+
+  it('gets a read buffer of its own, which is then written as it is', () => {
+    const { client, server } = linked();
+    client.send(f.query('COPY'));
+    expect(client.isReadBufferOwn).toBe(false);
+    client.send(large);
+    expect(client.isReadBufferOwn).toBe(true);
+    client.send(large);
+    expect(client.detachCount).toBe(0);
+    client.send(f.copyDone());
+    expect(client.isReadBufferOwn).toBe(false);
+    const expected = Buffer.concat([f.query('COPY'), large, large, f.copyDone()]);
+    expect(server.takeInput()).toEqual(expected);
+  });
+
+  it('has its buffer kept by the server connection that has not written it yet', () => {
+    const { client, server } = linked();
+    client.send(large);
+    server.isFull = true;
+    client.send(large);
+    expect(server.kept).toEqual([client.readBuffer]);
+    expect(client.isPaused).toBe(true);
+  });
+
+  it('has the cut-off header of an earlier chunk sent in front', () => {
+    for (let at = 1; at < 5; at++) {
+      const { client, server } = linked();
+      client.send(large);
+      client.send(large.subarray(0, at));
+      client.isReadBufferOwn = true;
+      client.send(large.subarray(at));
+      expect(server.takeInput()).toEqual(Buffer.concat([large, large]));
+    }
+  });
+});
+
 describe('RequestRelay: long pipelines', () => {
   const turn = Buffer.concat([commandComplete('SELECT 1'), readyForQuery('I')]);
 
@@ -203,8 +224,24 @@ describe('RequestRelay: long pipelines', () => {
     server.reply(...Array.from({ length: 63 }, () => turn));
     expect(client.isPaused).toBe(true);
     server.reply(turn);
-    expect(client.events.slice(-2)).toEqual(['resume', 'released']);
+    expect(client.events).toEqual(['pause', 'released']);
     expect(client.isPaused).toBe(false);
+  });
+
+  it('leaves a request that is cut off with the client, for its next turn', () => {
+    const request = f.query('SELECT 1');
+    for (let at = 1; at < request.length; at++) {
+      const fixture = new RelayFixture();
+      const { client, server } = fixture.link();
+      fixture.pool.acquire(fixture.addClient());
+      const whole = Buffer.concat(Array.from({ length: 64 }, () => f.query('')));
+      client.send(whole, request.subarray(0, at));
+      expect(server.takeInput()).toEqual(whole);
+      expect(client.heldRequests).toEqual(request.subarray(0, at));
+      expect(client.framer.isAtBoundary).toBe(true);
+      server.reply(...Array.from({ length: 64 }, () => turn));
+      expect(client.events).toContain('released');
+    }
   });
 
   it('is not held back while nobody waits', () => {

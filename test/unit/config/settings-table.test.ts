@@ -7,7 +7,7 @@ import type { Setting, SettingTable } from '../../../src/config/setting.ts';
 import { USER_KEYS } from '../../../src/config/user-keys.ts';
 import { parseValue, showValue } from '../../../src/config/value-text.ts';
 
-// The first column of SHOW CONFIG, PgBouncer 1.25 and later.
+// The first column of SHOW CONFIG, PgBouncer 1.25 and later; maitred's own settings behind it.
 const SHOW_ORDER = `
 admin_users application_name_add_host auth_dbname auth_file auth_hba_file auth_ident_file
 auth_ldap_options auth_query auth_type auth_user autodb_idle_timeout cancel_wait_timeout
@@ -27,7 +27,8 @@ server_tls13_ciphers server_tls_ca_file server_tls_cert_file server_tls_ciphers
 server_tls_key_file server_tls_protocols server_tls_sslmode so_reuseport stats_period stats_users
 suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive tcp_keepcnt
 tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parameters
-transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose`
+transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose
+metrics_listen_addr metrics_listen_port`
   .trim()
   .split(/\s+/);
 
@@ -96,6 +97,13 @@ describe('the defaults', () => {
       unixSocketMode: 511,
       maxPacketSizeBytes: 2_147_483_647,
       trackExtraParameters: ['IntervalStyle'],
+    });
+  });
+
+  it('serve metrics to this machine alone, on the port of pgbouncer_exporter', () => {
+    expect(DEFAULT_SETTINGS).toMatchObject({
+      metricsListenAddr: '127.0.0.1',
+      metricsListenPort: 9127,
     });
   });
 

@@ -35,6 +35,7 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
   lifetimeShare = 1;
   isCloseNeeded = false;
   cancelsInFlight = 0;
+  isResetOwed = false;
 
   readonly id: number;
   readonly pool: TestPool;
@@ -224,6 +225,7 @@ export function testConfig({ settings = {}, databases = {}, users = {} }: TestCo
 export class FakeHost implements PoolHost<FakeClient, FakeServer> {
   readonly clock = new VirtualClock();
   readonly budget = new LocalBudget();
+  readonly blockedPools = new Set<TestPool>();
   readonly registry: PoolRegistry<FakeClient, FakeServer>;
   config: Config;
   isPaused = false;
@@ -235,6 +237,7 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
   /** How often the reserve was used. */
   reserveUses = 0;
   #clientCount = 0;
+  #launchCount = 0;
 
   constructor(config: TestConfig = { databases: { app: {} } }) {
     this.config = testConfig({ databases: { app: {} }, ...config });
@@ -249,12 +252,8 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
     return this.clock.nowMs();
   }
 
-  random(): number {
-    return 0;
-  }
-
   launch(pool: TestPool): void {
-    this.launched.push(new FakeServer(this.launched.length + 1, pool, this));
+    this.launched.push(new FakeServer(++this.#launchCount, pool, this));
   }
 
   evictFor(pool: TestPool): boolean {

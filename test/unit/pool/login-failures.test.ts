@@ -37,8 +37,7 @@ describe('a server that cannot be reached', () => {
     const late = host.client(pool).ask();
     expect(late.error).toMatchObject({
       sqlstate: '08006',
-      message:
-        'server login has been failing, cached error: connect failed (server_login_retry)',
+      message: 'server login has been failing, cached error: connect failed (server_login_retry)',
     });
     expect(late.state).toBe('closed');
   });

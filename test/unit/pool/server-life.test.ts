@@ -136,9 +136,9 @@ describe('retired server connections', () => {
     host.set({ defaultPoolSize: 2 });
     host.pass(333);
     expect(serverCounts(pool)).toEqual({ idle: 3 });
-    expect(host.launched.filter((s) => s.closeReason === 'too many servers in the pool')).toHaveLength(
-      2,
-    );
+    expect(
+      host.launched.filter((s) => s.closeReason === 'too many servers in the pool'),
+    ).toHaveLength(2);
     host.set({ defaultPoolSize: 0 });
     host.pass(333);
     expect(serverCounts(pool)).toEqual({ idle: 3 });

@@ -7,7 +7,14 @@ import {
   SERVER_SUCCESSORS,
   ServerState,
 } from '../../../src/pool/states.ts';
-import { FakeClient, FakeHost, heldBy, WELCOME, type FakeServer, type TestPool } from './fake-host.ts';
+import {
+  FakeClient,
+  FakeHost,
+  heldBy,
+  WELCOME,
+  type FakeServer,
+  type TestPool,
+} from './fake-host.ts';
 
 interface Row {
   readonly state: string;

@@ -7,8 +7,8 @@ const SEQUENCES = 4000;
 const STEPS = 40;
 
 /** Messages of a client, the likelier ones more often. */
-const CLIENT_LETTERS = [...'QQQPBDEESSSSSCHFddddcccf'];
-const POLITE_COPY_LETTERS = [...'ddddcSHf'];
+const CLIENT_LETTERS = Array.from('QQQPBDEESSSSSCHFddddcccf');
+const POLITE_COPY_LETTERS = Array.from('ddddcSHf');
 
 type TraceEvent =
   | { readonly kind: 'send'; readonly letter: string }

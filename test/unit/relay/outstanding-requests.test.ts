@@ -47,7 +47,7 @@ function flags(ledger: OutstandingRequests): string {
     .join(' ');
 }
 
-const SESSION_LETTERS = [...'123ACDEGHINSTVWZcdnst'];
+const SESSION_LETTERS = Array.from('123ACDEGHINSTVWZcdnst');
 
 /** Replies that each head request may have. Everything else is a violation. */
 const LEGAL: Readonly<Record<string, string>> = {
@@ -104,11 +104,14 @@ describe('OutstandingRequests: each head request × each reply', () => {
     .map((code) => String.fromCharCode(code))
     .filter((letter) => !SESSION_LETTERS.includes(letter));
 
-  it.each([...foreign, 'K', 'R', 'v', '\u0000', '\u00ff'])('refuses %j, which is no reply', (letter) => {
-    const ledger = new OutstandingRequests();
-    send(ledger, 'QS');
-    expect(reply(ledger, letter)).toBe('violation');
-  });
+  it.each([...foreign, 'K', 'R', 'v', '\u0000', '\u00ff'])(
+    'refuses %j, which is no reply',
+    (letter) => {
+      const ledger = new OutstandingRequests();
+      send(ledger, 'QS');
+      expect(reply(ledger, letter)).toBe('violation');
+    },
+  );
 });
 
 /** [what, dialogue, verdicts, flags at the end] */

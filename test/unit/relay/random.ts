@@ -44,6 +44,6 @@ export class SeededRandom {
 export function testSeed(name: string): number {
   const given = Number(process.env['TEST_SEED'] ?? Number.NaN);
   const seed = Number.isInteger(given) ? given : Date.now() % 1_000_000_000;
-  console.info(`${name}: TEST_SEED=${String(seed)}`);
+  process.stdout.write(`${name}: TEST_SEED=${String(seed)}\n`);
   return seed;
 }

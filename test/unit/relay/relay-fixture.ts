@@ -41,11 +41,19 @@ export class FakeClient implements ClientEnd {
   /** Whether a write leaves its bytes pending, as with a client that does not read. */
   isLagging = false;
   isPaused = false;
+  isReadBufferOwn = false;
+  /** Stands for the buffer that chunks are read into. */
+  readonly readBuffer = Buffer.alloc(1);
+  /** Read buffers of the server connection that pending writes refer to. */
+  readonly kept: Buffer[] = [];
+  detachCount = 0;
   /** Calls of the link, in order. */
   readonly events: string[] = [];
   error: PoolerError | null = null;
-  /** Called when requests may be sent after parameters have been set. */
+  /** Requests that wait until the link is ready. */
   heldRequests: Buffer | null = null;
+  /** Where requests wait instead, if the test has such a place. */
+  takeHeld: () => Buffer | null = () => null;
 
   constructor(pool: RelayPool, parameters: ParameterValues, nowMs: number) {
     this.pool = pool;
@@ -78,20 +86,32 @@ export class FakeClient implements ClientEnd {
     this.events.push('resume');
   }
 
-  keepRequest(chunk: Buffer, start: number, end: number): void {
-    this.heldRequests = Buffer.from(chunk.subarray(start, end));
-  }
-
   onLinkReady(): void {
     this.events.push('ready');
-    const held = this.heldRequests;
+    const held = this.heldRequests ?? this.takeHeld();
     this.heldRequests = null;
     if (held !== null) {
       this.link?.onClientData(held, 0, held.length);
     }
   }
 
+  detachReadBuffer(): Buffer | null {
+    this.detachCount++;
+    return this.readBuffer;
+  }
+
+  keepUntilDrained(buffer: Buffer): void {
+    this.kept.push(buffer);
+  }
+
+  keepRequest(chunk: Buffer, start: number, end: number): void {
+    const held = this.heldRequests ?? Buffer.alloc(0);
+    this.heldRequests = Buffer.concat([held, chunk.subarray(start, end)]);
+    this.events.push('keep');
+  }
+
   onReleased(): void {
+    this.isPaused = false;
     this.events.push('released');
   }
 
@@ -160,10 +180,12 @@ export class FakeServer implements ServerEnd {
   readonly lifetimeShare = 1;
   isCloseNeeded = false;
   cancelsInFlight = 0;
+  isResetOwed = false;
   isClosed = false;
   readonly pool: RelayPool;
   readonly link: Link;
   readonly parameters: ParameterValues;
+  isReported: readonly boolean[] = [];
 
   readonly snapshots: Buffer[] = [];
   /** What was written on behalf of a client. */
@@ -171,6 +193,11 @@ export class FakeServer implements ServerEnd {
   /** Whether the kernel takes what is written. */
   isFull = false;
   isPaused = false;
+  /** Stands for the buffer that chunks are read into. */
+  readonly readBuffer = Buffer.alloc(1);
+  /** Read buffers of clients that pending writes refer to. */
+  readonly kept: Buffer[] = [];
+  pendingBytes = 0;
   detachCount = 0;
   cancelCount = 0;
   closeReason: string | null = null;
@@ -195,6 +222,9 @@ export class FakeServer implements ServerEnd {
     this.snapshots.push(Buffer.from(chunk));
     if (this.link.client !== null) {
       this.forwarded.push(Buffer.from(chunk));
+    }
+    if (this.isFull) {
+      this.pendingBytes += chunk.length;
     }
     return !this.isFull;
   }
@@ -222,8 +252,13 @@ export class FakeServer implements ServerEnd {
     this.isPaused = false;
   }
 
-  detachReadBuffer(): void {
+  detachReadBuffer(): Buffer | null {
     this.detachCount++;
+    return this.readBuffer;
+  }
+
+  keepUntilDrained(buffer: Buffer): void {
+    this.kept.push(buffer);
   }
 
   requestCancel(): void {
@@ -289,10 +324,10 @@ export class RelayFixture {
     };
     const nowMs = (): number => this.clock.nowMs();
     const host: PoolHost<ClientEnd, ServerEnd> = {
+      blockedPools: new Set(),
       settings: this.#settings,
       budget: new LocalBudget(),
       nowMs,
-      random: () => 0,
       isPaused: false,
       isRefusingToQueue: false,
       launch: () => {},
@@ -310,11 +345,18 @@ export class RelayFixture {
     };
   }
 
+  /** A server connection that is logging in. */
+  addNewServer(): FakeServer {
+    const server = new FakeServer(this.pool, this.#linkHost, this.#settings);
+    this.pool.addServer(server);
+    return server;
+  }
+
   /** A server connection that has logged in. */
   addServer(parameters: Readonly<Record<string, string>> = {}): FakeServer {
-    const server = new FakeServer(this.pool, this.#linkHost, this.#settings);
+    const server = this.addNewServer();
     Object.assign(server.parameters, this.values(parameters));
-    this.pool.addServer(server);
+    server.isReported = server.parameters.map((value) => value !== null);
     this.pool.onServerLoggedIn(server, new Map());
     return server;
   }

@@ -1,0 +1,108 @@
+import {
+  changedDatabaseKeys,
+  changedSettings,
+  changedUserKeys,
+  type ChangedValue,
+} from '../config/changed-values.ts';
+import { ConfigError, quoteForMessage } from '../config/config-error.ts';
+import type { Config } from '../config/config.ts';
+import type { Sources } from '../config/dialect.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Setting, SettingValue } from '../config/setting.ts';
+import { showValue } from '../config/value-text.ts';
+import type { CommandResult } from './command-result.ts';
+
+/** Prints a text so that it is one word of one line. */
+function word(text: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(text) ? text : quoteForMessage(text);
+}
+
+function shown(value: SettingValue, setting: Setting): string {
+  if (setting.secret) {
+    return '***';
+  }
+  const text = showValue(value, setting);
+  return text === null ? '-' : word(text);
+}
+
+/** Lays out rows so that each column begins at the same place in all of them. */
+function layOut(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, index) => {
+      widths[index] = Math.max(widths[index] ?? 0, cell.length);
+    });
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function settingLines(config: Config): readonly string[] {
+  const rows = changedSettings(config).map(({ name, setting, value, default: usual }) => [
+    name,
+    shown(value, setting),
+    shown(usual, setting),
+  ]);
+  return rows.length === 0
+    ? ['all settings are at their defaults']
+    : layOut([['setting', 'value', 'default'], ...rows]);
+}
+
+function entryLines(
+  noun: string,
+  entries: readonly (readonly [string, readonly ChangedValue[]])[],
+): readonly string[] {
+  if (entries.length === 0) {
+    return [];
+  }
+  const rows = entries.map(([name, keys]) => [
+    word(name),
+    keys.map((key) => `${key.name}=${shown(key.value, key.setting)}`).join(' '),
+  ]);
+  return ['', ...layOut([[noun, 'keys'], ...rows])];
+}
+
+function report(config: Config): string {
+  const databases = [...config.databases.values()];
+  const users = [...config.users.values()];
+  const lines = [
+    ...settingLines(config),
+    ...entryLines(
+      'database',
+      databases.map((database) => [database.name, changedDatabaseKeys(database)]),
+    ),
+    ...entryLines(
+      'user',
+      users.map((user) => [user.name, changedUserKeys(user)]),
+    ),
+    ...(config.warnings.length === 0 ? [] : ['']),
+    ...config.warnings.map((warning) => `warning: ${warning}`),
+    '',
+    `${word(config.file)}: the configuration can be used`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Reads a configuration and tells what is wrong with it, or what it comes to. Secrets are not
+ * printed.
+ *
+ * @param file - The file, as the operator named it.
+ * @param sources - How to read it, and what the environment overrides.
+ * @returns Every problem and exit code 1; or what is not at its default, and the warnings.
+ */
+export function checkCommand(file: string, sources: Sources): CommandResult {
+  try {
+    const config = loadConfig(file, sources.readText, sources.env);
+    return { exitCode: 0, stdout: report(config), stderr: '' };
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return { exitCode: 1, stdout: '', stderr: `${error.message}\n` };
+    }
+    throw error;
+  }
+}

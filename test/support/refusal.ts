@@ -1,0 +1,36 @@
+import { BackendError } from './backend-messages.ts';
+import type { RawClient } from './raw-client.ts';
+
+/** How a server refused: what it asked for before, the error, and what came behind it. */
+export interface Refusal {
+  /** Authentication requests before the error, `[5]` for md5. */
+  readonly authenticationCodes: readonly number[];
+  readonly fields: Readonly<Record<string, string>>;
+  /** Bytes between the error and the end of the connection. */
+  readonly bytesBehind: number;
+}
+
+/** The BackendError that `attempt` fails with. @throws Error when it succeeds. */
+export async function refusedWith(attempt: Promise<unknown>): Promise<BackendError> {
+  try {
+    await attempt;
+  } catch (error) {
+    if (error instanceof BackendError) {
+      return error;
+    }
+    throw error;
+  }
+  throw new Error('it succeeded and should have been refused');
+}
+
+/** Severity, SQLSTATE and text of the error that `attempt` fails with. */
+export async function refusalOf(attempt: Promise<unknown>): Promise<string> {
+  return (await refusedWith(attempt)).message;
+}
+
+/** Reads the error that a connection ends with, as `SEVERITY SQLSTATE: text`. */
+export async function lastWords(client: RawClient): Promise<string> {
+  const error = await client.readError();
+  const behind = await client.readToEnd();
+  return behind.length === 0 ? error.message : `${error.message}, and more behind it`;
+}

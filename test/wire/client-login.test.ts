@@ -1,0 +1,285 @@
+import { describe, expect, it } from 'vitest';
+import type { LoginPlan } from '../../src/auth/login-plan.ts';
+import { PasswordDeriver } from '../../src/auth/password-derivation.ts';
+import { ClientLogin } from '../../src/client/client-login.ts';
+import { poolerError, type PoolerError } from '../../src/protocol/pooler-errors.ts';
+import * as f from '../support/frontend-messages.ts';
+import { makeVerifier, seededRandom } from '../unit/auth/support.ts';
+import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { allSplits, BorrowedBuffer, randomSplit } from './byte-splits.ts';
+
+const PLAIN: LoginPlan = {
+  method: 'plain',
+  user: 'u',
+  refusal: null,
+  secret: { kind: 'plain', password: 'pencil' },
+};
+const TRUST: LoginPlan = { method: 'trust', isKnown: true };
+const SCRAM: LoginPlan = {
+  method: 'scram',
+  user: 'u',
+  refusal: null,
+  source: { kind: 'stored', verifier: makeVerifier('pencil') },
+};
+const STARTUP = f.startupMessage({ user: 'u', database: 'd' });
+const PASSWORD = f.passwordMessage('pencil');
+
+/** What a login did, in order. */
+class Login {
+  readonly events: string[] = [];
+  readonly sent: Buffer[] = [];
+  readonly users: string[] = [];
+  error: PoolerError | null = null;
+  rest: Buffer | null = null;
+  readonly #login: ClientLogin;
+  readonly #borrowed = new BorrowedBuffer();
+
+  constructor(plan: LoginPlan | { readonly error: PoolerError } = PLAIN) {
+    this.#login = new ClientLogin(
+      {
+        send: (message) => {
+          this.sent.push(message);
+          this.events.push(`send ${String.fromCharCode(message[0] ?? 0)}`);
+        },
+        onStartup: ({ parameters }) => {
+          this.users.push(parameters.get('user') ?? '');
+          this.events.push('startup');
+          return plan;
+        },
+        onCancelRequest: (processId, secret) => {
+          this.events.push(`cancel ${String(processId)} ${secret.toString('hex')}`);
+        },
+        onAuthenticated: (_success, rest) => {
+          this.rest = rest;
+          this.events.push('authenticated');
+        },
+        onRefused: (error) => {
+          this.error = error;
+          this.events.push(`refused ${error.reason}`);
+        },
+      },
+      { deriver: new PasswordDeriver(), randomBytes: seededRandom('login') },
+    );
+  }
+
+  /** Feeds chunks of one reused buffer. */
+  feed(...chunks: readonly Buffer[]): this {
+    for (const chunk of chunks) {
+      this.#borrowed.lend(chunk, (buffer, end) => {
+        this.#login.onData(buffer.subarray(0, end));
+      });
+    }
+    return this;
+  }
+
+  /** Feeds chunks, letting what was deferred happen in between as between reads of a socket. */
+  async feedSlowly(chunks: readonly Buffer[]): Promise<this> {
+    for (const chunk of chunks) {
+      this.feed(chunk);
+      await Promise.resolve();
+    }
+    return this;
+  }
+
+  get last(): string {
+    return this.events.at(-1) ?? '';
+  }
+}
+
+describe('ClientLogin: startup packets', () => {
+  it('reads a startup message and a password, however they are cut', async () => {
+    for (const first of allSplits(STARTUP)) {
+      const login = await new Login().feedSlowly([...first, PASSWORD]);
+      expect(login.events).toEqual(['startup', 'send R', 'authenticated']);
+    }
+    for (const second of allSplits(PASSWORD)) {
+      const login = await new Login().feedSlowly([STARTUP, ...second]);
+      expect(login.events).toEqual(['startup', 'send R', 'authenticated']);
+    }
+  });
+
+  it('refuses each first byte that begins no startup packet, messages of any type among them', () => {
+    for (let code = 1; code < 256; code++) {
+      const login = new Login().feed(Buffer.of(code));
+      expect(login.events).toEqual(['refused badPacketHeader']);
+    }
+  });
+
+  it('refuses a password before the startup message', () => {
+    expect(new Login().feed(PASSWORD).events).toEqual(['refused badPacketHeader']);
+  });
+
+  it.each([0, 7, 10_001, 2_147_483_647, -1])('refuses a startup packet of length %d', (length) => {
+    const login = new Login().feed(f.int32(length));
+    expect(login.events).toEqual(['refused badPacketHeader']);
+  });
+
+  it('takes names of 10 kB, and holds no more of a packet', () => {
+    const name = 'x'.repeat(9900);
+    const login = new Login({ error: poolerError('userTooLong') });
+    login.feed(f.startupMessage({ user: name }));
+    expect(login.users).toEqual([name]);
+    expect(login.last).toBe('refused userTooLong');
+    const tooLong = new Login().feed(f.startupMessage({ user: 'x'.repeat(10_000) }));
+    expect(tooLong.events).toEqual(['refused badPacketHeader']);
+  });
+
+  it.each([
+    [
+      'a bad layout',
+      Buffer.concat([f.int32(9), f.int32(0x30000), Buffer.of(1)]),
+      'badStartupLayout',
+    ],
+    ['protocol 2', f.startupMessage({ user: 'u' }, 0x20000), 'oldProtocol'],
+    ['protocol 4', f.startupMessage({ user: 'u' }, 0x40000), 'unsupportedProtocol'],
+    ['a cancel request too short', f.cancelRequest(1, Buffer.alloc(3)), 'badPacketHeader'],
+    ['a cancel request too long', f.cancelRequest(1, Buffer.alloc(257)), 'badPacketHeader'],
+  ])('refuses %s', (_what, packet, reason) => {
+    expect(new Login().feed(packet).events).toEqual([`refused ${reason}`]);
+  });
+
+  it('tells what it speaks before it asks for a password', () => {
+    const login = new Login().feed(f.startupMessage({ user: 'u', '_pq_.x': '1' }, 0x3ffff));
+    expect(login.events).toEqual(['send v', 'startup', 'send R']);
+    const expected = Buffer.from('76000000130003000200000001', 'hex');
+    expect(login.sent[0]?.subarray(0, 13)).toEqual(expected);
+  });
+
+  it('refuses what the pooler refuses, and hears nothing more', () => {
+    const login = new Login({ error: poolerError('tooManyClients') });
+    login.feed(STARTUP, STARTUP, PASSWORD);
+    expect(login.events).toEqual(['startup', 'refused tooManyClients']);
+  });
+});
+
+describe('ClientLogin: requests for encryption and cancel requests', () => {
+  const ssl = f.sslRequest();
+  const gss = f.gssEncRequest();
+
+  it.each([
+    ['SSL', [ssl]],
+    ['GSS', [gss]],
+    ['SSL, then GSS', [ssl, gss]],
+    ['GSS, then SSL', [gss, ssl]],
+  ])('%s is declined, and the startup message is heard', (_what, requests) => {
+    const login = new Login().feed(...requests, STARTUP);
+    const declined = requests.map(() => 'send N');
+    expect(login.events).toEqual([...declined, 'startup', 'send R']);
+  });
+
+  it.each([
+    ['SSL', ssl],
+    ['GSS', gss],
+  ])('%s with bytes behind it in the same chunk ends the connection', (_what, request) => {
+    for (const behind of [STARTUP, f.query('x'), Buffer.of(0), ssl]) {
+      const login = new Login().feed(Buffer.concat([request, behind]), STARTUP);
+      expect(login.events).toEqual(['refused unencryptedDataAfterRequest']);
+    }
+  });
+
+  it('declines each kind once', () => {
+    expect(new Login().feed(ssl, ssl).last).toBe('refused badPacketHeader');
+    expect(new Login().feed(ssl, gss, gss).last).toBe('refused badPacketHeader');
+  });
+
+  it('passes a cancel request on, also behind SSL, and hears nothing more', () => {
+    const cancel = f.cancelRequest(7, Buffer.from('01020304', 'hex'));
+    const login = new Login().feed(ssl, cancel, STARTUP, cancel, PASSWORD);
+    expect(login.events).toEqual(['send N', 'cancel 7 01020304']);
+  });
+});
+
+describe('ClientLogin: after the startup message', () => {
+  it.each([
+    ['before the password', [] as Buffer[]],
+    ['before the password, behind SSL', [f.sslRequest()]],
+  ])('every other packet ends the login %s', (_when, before) => {
+    const others: [Buffer, string][] = [
+      [f.startupMessage({ user: 'evil' }), 'startupRepeated'],
+      [f.sslRequest(), 'startupRepeated'],
+      [f.gssEncRequest(), 'startupRepeated'],
+      [f.cancelRequest(1, Buffer.alloc(4)), 'startupRepeated'],
+      [f.query('SELECT 1'), 'badPacketHeader'],
+      [f.terminate(), 'badPacketHeader'],
+      [f.messageWithLength('p', 3), 'badPacketHeader'],
+      [f.messageWithLength('p', 65_540), 'badPacketHeader'],
+      [f.messageWithLength('p', -1), 'badPacketHeader'],
+    ];
+    for (const [packet, reason] of others) {
+      const login = new Login().feed(...before, STARTUP, packet, PASSWORD);
+      expect(login.last).toBe(`refused ${reason}`);
+      expect(login.users).toEqual(['u']);
+    }
+  });
+
+  it('refuses every type byte but that of a password as soon as it comes', () => {
+    for (let code = 0; code < 256; code++) {
+      if (code !== 0x70) {
+        const login = new Login().feed(STARTUP, Buffer.of(code));
+        const reason = code === 0 ? 'startupRepeated' : 'badPacketHeader';
+        expect(login.last).toBe(`refused ${reason}`);
+      }
+    }
+  });
+
+  it('keeps the identity through an exchange: a second startup in it never gets in', async () => {
+    const first = f.saslInitialResponse('SCRAM-SHA-256', 'n,,n=,r=abcdefghijklmnopqrstuvwx');
+    const login = new Login(SCRAM);
+    await login.feedSlowly([STARTUP, first, f.startupMessage({ user: 'admin' }), PASSWORD]);
+    expect(login.events.filter((event) => event === 'send R')).toHaveLength(2);
+    expect(login.last).toBe('refused startupRepeated');
+    expect(login.users).toEqual(['u']);
+  });
+
+  it('refuses a wrong password', async () => {
+    const login = await new Login().feedSlowly([STARTUP, f.passwordMessage('wrong')]);
+    expect(login.error?.sqlstate).toBe('28P01');
+  });
+
+  it('hands over what came behind the password, owned', async () => {
+    const early = f.query('SELECT 1');
+    const login = await new Login().feedSlowly([STARTUP, Buffer.concat([PASSWORD, early])]);
+    expect(login.rest).toEqual(early);
+  });
+
+  it('hands over what came behind a startup message that needs no proof', async () => {
+    const early = f.query('SELECT 1');
+    for (const behind of [early, early.subarray(0, 3)]) {
+      const login = await new Login(TRUST).feedSlowly([Buffer.concat([STARTUP, behind])]);
+      expect(login.events).toEqual(['startup', 'authenticated']);
+      expect(login.rest).toEqual(behind);
+    }
+    expect((await new Login(TRUST).feedSlowly([STARTUP])).rest).toBeNull();
+  });
+});
+
+describe('ClientLogin: random bytes', () => {
+  it('never throws, never admits, and decides once', async () => {
+    const seed = testSeed('client login');
+    const packets = [
+      STARTUP,
+      f.sslRequest(),
+      f.gssEncRequest(),
+      f.cancelRequest(1, Buffer.alloc(4)),
+      f.passwordMessage('wrong'),
+      f.query('x'),
+      f.terminate(),
+      f.saslInitialResponse('SCRAM-SHA-256', null),
+    ];
+    for (let round = 0; round < 1000; round++) {
+      const random = new SeededRandom(seed + round);
+      const parts = Array.from({ length: 4 }, () =>
+        random.chance(0.2) ? random.bytes(random.below(12)) : random.pick(packets),
+      );
+      const login = new Login(random.pick([PLAIN, SCRAM]));
+      const chunks = randomSplit(Buffer.concat(parts), 40, (limit) => random.below(limit));
+      await login.feedSlowly(chunks);
+      const context = `seed ${String(seed + round)}: ${login.events.join()}`;
+      const ends = login.events.filter((event) => /^(refused|cancel|authenticated)/.test(event));
+      expect(ends.length, context).toBeLessThanOrEqual(1);
+      expect(login.events, context).not.toContain('authenticated');
+      expect(login.users.length, context).toBeLessThanOrEqual(1);
+      expect(login.events.indexOf(ends[0] ?? login.last), context).toBe(login.events.length - 1);
+    }
+  });
+});
