@@ -22,6 +22,9 @@ export interface ConfigProblem extends Place {
 /** The place of problems that concern the whole file. */
 export const WHOLE_FILE: Place = { line: 0, column: 0 };
 
+/** Most problems that are gathered: a file with more is something else than a configuration. */
+const MOST_PROBLEMS = 1_000;
+
 /** Longest piece of a value that is repeated in a message. */
 const SHOWN_LENGTH = 80;
 
@@ -77,7 +80,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Gathers the problems and warnings of one file while it is read. */
+/**
+ * Gathers the problems and warnings of one file while it is read. Adding a problem throws the
+ * {@link ConfigError} at once when there are too many already.
+ */
 export class ProblemList {
   readonly #file: string;
   readonly #namesConfiguration: boolean;
@@ -170,6 +176,13 @@ export class ProblemList {
     place: Place,
     { text, ...rest }: { key: string; value: string | null; text: string; allowed: string },
   ): void {
+    if (this.#problems.length === MOST_PROBLEMS) {
+      this.#problems.push({
+        ...{ file: this.#file, ...WHOLE_FILE, key: '', value: null, allowed: '' },
+        message: `${this.#file}: too many problems; the first ${String(MOST_PROBLEMS)} are listed`,
+      });
+      this.fail();
+    }
     const message = `${formatPlace(this.#file, place)}: ${text}`;
     const { line, column } = place;
     this.#problems.push({ file: place.file ?? this.#file, line, column, ...rest, message });

@@ -82,6 +82,10 @@ class IniReader {
       this.#problems.add(WHOLE_FILE, '', 'the file, with those it includes, is too large');
       this.#problems.fail();
     }
+    if (text.includes('\ufffd')) {
+      const sentence = 'some characters are unknown: the file should be UTF-8';
+      this.#problems.warn({ ...WHOLE_FILE, file }, sentence);
+    }
     for (const item of parseIniLines(text, file)) {
       switch (item.kind) {
         case 'section':

@@ -1,8 +1,13 @@
 import { keyForMessage } from './config-error.ts';
 import type { Dialect, Scope } from './dialect.ts';
 import type { Setting } from './setting.ts';
-import { checkNumber, describeAllowed, parseByType, refuseUnsupported } from './value-text.ts';
-import { showValue } from './value-text.ts';
+import {
+  checkNumber,
+  describeAllowed,
+  parseByType,
+  refuseUnsupported,
+  showValue,
+} from './value-text.ts';
 import type { Notation, ParsedValue } from './value-text.ts';
 
 const C_INTEGER = /^([+-]?)(?:(0x[\da-f]+)|0([0-7]*)|([1-9]\d*))$/i;
@@ -63,6 +68,10 @@ function parseEntryNumber(text: string, setting: Setting): ParsedValue {
 
 /** Accepts what is not supported yet and harmless. */
 function tolerate(text: string, setting: Setting, parsed: ParsedValue): ParsedValue {
+  if (setting.support === 'not-yet' && setting.type === 'str' && text === '') {
+    // Whatever the default is, an empty text turns such a setting off.
+    return { value: setting.default };
+  }
   const strict = refuseUnsupported(parsed, setting);
   const { tolerated } = setting;
   if ('value' in strict || tolerated === null) {

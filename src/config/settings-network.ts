@@ -40,6 +40,7 @@ export const NETWORK_SETTINGS = {
     default: '',
     support: 'not-yet',
     reloadable: false,
+    tolerated: { values: 'any', instead: 'the socket has the group of the process' },
     doc: 'Group that owns the Unix socket.',
   }),
   so_reuseport: onOff({

@@ -101,8 +101,11 @@ async function ask(sql: string): Promise<StatementResult> {
   expect(outcome.types).toMatch(/^TD*CZ$/);
   expect(outcome.status).toBe('I');
   const [result] = outcome.results;
-  expect(new Set(result!.fields.map(({ format }) => format))).toEqual(new Set([0]));
-  return result!;
+  if (result === undefined) {
+    throw new Error(`${sql} has no result`);
+  }
+  expect(new Set(result.fields.map(({ format }) => format))).toEqual(new Set([0]));
+  return result;
 }
 
 function columnsOf(result: StatementResult): Columns {
@@ -146,6 +149,7 @@ afterAll(async () => {
   await client.query('COMMIT');
   await client.close();
   await exporter.close();
+  await pooler.expectBaseline();
   await pooler.stop();
 });
 

@@ -487,12 +487,15 @@ describe('a pipeline', () => {
 
   it('of 10,000 simple queries is answered in order while others are served', async () => {
     await withPooler(postgres, {}, async (scene) => {
-      const [a, b] = await scene.logins(2);
+      const [holder, a, b] = await scene.logins(3);
+      await holder.query('BEGIN');
       const padding = `/* ${'x'.repeat(100)} */`;
       const queries = Array.from({ length: DEPTH }, (_, index) =>
         frontend.query(`SELECT ${String(index)} ${padding}`),
       );
       a.send(...queries);
+      await scene.waitForPool({ cl_waiting: 1 });
+      await queue(scene, b, 'SELECT 1');
       let answered = 0;
       const readAll = async (): Promise<void> => {
         for (; answered < DEPTH; answered++) {
@@ -501,9 +504,10 @@ describe('a pipeline', () => {
         }
       };
       const askInBetween = async (): Promise<number> => {
-        await b.query('SELECT 1');
+        await b.readOutcome();
         return answered;
       };
+      await holder.query('COMMIT');
       const [answeredMeanwhile] = await Promise.all([askInBetween(), readAll()]);
       expect(answeredMeanwhile).toBeLessThan(DEPTH);
     });
@@ -568,7 +572,7 @@ describe('a pipeline', () => {
       await holder.query('BEGIN');
       const batches = Array.from({ length: 200 }, () => frontend.extendedQuery('SELECT 1'));
       const unsynced = [frontend.parse('SELECT 2'), frontend.bind(), frontend.execute()];
-      const rest = frontend.query('SELECT 3');
+      const rest = frontend.parse('SELECT 3');
       a.send(...batches, ...unsynced, rest.subarray(0, 3));
       await scene.waitForPool({ cl_waiting: 1 });
       await queue(scene, b, 'SELECT 1');
@@ -577,9 +581,8 @@ describe('a pipeline', () => {
       for (let index = 0; index < length; index++) {
         expect((await a.readOutcome()).types).toBe('12TDCZ');
       }
-      a.send(rest.subarray(3), frontend.sync());
-      expect((await a.readOutcome()).types).toBe('12DCTDCZ');
-      expect((await a.readOutcome()).types).toBe('Z');
+      a.send(rest.subarray(3), frontend.bind(), frontend.execute(), frontend.sync());
+      expect((await a.readOutcome()).types).toBe('12DC12DCZ');
       expect((await b.readOutcome()).types).toBe('TDCZ');
     });
   });

@@ -69,12 +69,15 @@ describe('a tracked parameter', () => {
   });
 
   it('of one client is not that of one who gave none', async () => {
-    await withPooler(postgres, {}, async (scene) => {
+    const settings = { track_extra_parameters: 'work_mem' };
+    await withPooler(postgres, { settings }, async (scene) => {
       const plain = await scene.login();
-      const before = await show(plain, 'TimeZone');
-      const other = await scene.login({ parameters: { TimeZone: 'Asia/Tokyo' } });
+      const before = [await show(plain, 'TimeZone'), await show(plain, 'work_mem')];
+      const parameters = { TimeZone: 'Asia/Tokyo', work_mem: '7MB' };
+      const other = await scene.login({ parameters });
       expect(await show(other, 'TimeZone')).toBe('Asia/Tokyo');
-      expect(await show(plain, 'TimeZone')).toBe(before);
+      expect(await show(other, 'work_mem')).toBe('7MB');
+      expect([await show(plain, 'TimeZone'), await show(plain, 'work_mem')]).toEqual(before);
     });
   });
 

@@ -460,11 +460,13 @@ describe.concurrent('server_check_query', () => {
     await server.stop();
   });
 
-  it('is off by default', async () => {
+  it('is off when it is empty', async () => {
     const server = await FakeServer.start();
-    await withPooler(server, { settings: { server_check_delay: 0 } }, async (scene) => {
+    const settings = { server_check_query: '', server_check_delay: 0 };
+    await withPooler(server, { settings }, async (scene) => {
       const client = await scene.login();
       await client.query('SELECT 1');
+      await scene.waitForPool({ sv_idle: 1 });
       await client.query('SELECT 2');
       expect(server.connections[0]?.queries).toEqual(['SELECT 1', 'SELECT 2']);
     });

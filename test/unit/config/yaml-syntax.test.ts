@@ -18,10 +18,18 @@ describe('a file that is no settings file', () => {
     expect(messagesOf(text)).toEqual([expect.stringContaining(sentence)]);
   });
 
-  it('is refused by its name when it is an ini file', () => {
-    const [problem] = problemsOf('[pgbouncer]\nlisten_port = 6432\n', 'pgbouncer.ini');
-    expect(problem?.message).toMatch(/^pgbouncer\.ini: ini files are not supported yet/);
+  it.each(['m.yaml', 'm.yml', 'M.YAML'])('is YAML by its name: %s', (file) => {
+    expect(parseConfigText(file, 'maitred: { listen_port: 7 }').settings.listenPort).toBe(7);
+    expect(problemsOf('[pgbouncer]\nlisten_port = 7\n', file)).not.toEqual([]);
   });
+
+  it.each(['pgbouncer.ini', 'pgbouncer.conf', 'yaml', 'm.yaml.bak'])(
+    'is an ini file by any other name: %s',
+    (file) => {
+      expect(parseConfigText(file, '[pgbouncer]\nlisten_port = 7\n').settings.listenPort).toBe(7);
+      expect(problemsOf('maitred: { listen_port: 7 }', file)).not.toEqual([]);
+    },
+  );
 });
 
 describe('a YAML syntax error', () => {
