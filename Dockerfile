@@ -8,7 +8,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.mjs scripts/
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts && rm -rf node_modules/.cache
+RUN npm run build && npm prune --omit=dev --ignore-scripts && rm -rf dist/.build
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production

@@ -13,7 +13,9 @@ import { fileURLToPath } from 'node:url';
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const SOURCE = path.join(ROOT, 'src');
 const OUTPUT = path.join(ROOT, 'dist');
-const CACHE = path.join(ROOT, 'node_modules', '.cache', 'maitred');
+// Inside of the output: what has been compiled is known only together with its result.
+const CACHE_NAME = '.build';
+const CACHE = path.join(OUTPUT, CACHE_NAME);
 const STAMP_FILE = path.join(CACHE, 'build-stamp');
 const BUILD_INFO_FILE = path.join(CACHE, 'build.tsbuildinfo');
 const COMMAND_FILE = path.join(OUTPUT, 'cli.js');
@@ -107,12 +109,17 @@ function copyAssets(sources) {
 }
 
 function removeStale(expected) {
-  for (const file of filesBelow(OUTPUT).filter((name) => !expected.has(name))) {
+  for (const file of filesBelow(OUTPUT).filter((name) => !expected.has(name) && !isCache(name))) {
     fs.rmSync(path.join(OUTPUT, file));
   }
   for (const directory of emptyDirectories(OUTPUT)) {
     fs.rmdirSync(directory);
   }
+}
+
+/** @param {string} name - Path below the output. */
+function isCache(name) {
+  return name.split(path.sep)[0] === CACHE_NAME;
 }
 
 /** @returns {string[]} Directories without entries; those that only hold such are left. */

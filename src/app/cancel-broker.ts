@@ -27,19 +27,31 @@ interface Requester {
   readonly arrivedMs: number;
 }
 
+const NOBODY: Sending = { requesters: [], followers: [] };
+
 /** Most cancel requests on their way per pool when its size is unlimited. */
 const DEFAULT_CANCEL_CONNECTIONS = 20;
+
+/** A request that is on its way to a server connection. */
+interface Sending {
+  /** Who waits for it. */
+  readonly requesters: readonly ClientConnection[];
+  /**
+   * Requests that came while it was on its way. They become one more, since the first may have
+   * reached the server before the query that they are meant for.
+   */
+  readonly followers: Requester[];
+}
 
 /**
  * Forwards cancel requests. A request goes to the server connection that runs the query of the
  * client that owns the key, and that server connection is not used by anybody else before the
- * request is done. Several requests for one server connection become one.
+ * request is done. However many requests there are for one server connection, one is on its way.
  */
 export class CancelBroker {
   readonly #keys: CancelKeys;
   readonly #host: CancelHost;
-  /** Who waits for the request that is on its way to a server connection. */
-  readonly #inFlight = new Map<ServerConnection, ClientConnection[]>();
+  readonly #inFlight = new Map<ServerConnection, Sending>();
   readonly #waiting: Requester[] = [];
   readonly #activeByPool = new Map<RelayPool, number>();
 
@@ -73,12 +85,23 @@ export class CancelBroker {
       this.#finish(requester, 'cancel request for idle client');
       return;
     }
-    const entry = { connection: requester, target, pool, arrivedMs: this.#host.nowMs() };
-    if (this.#isFull(pool)) {
+    this.#admit({ connection: requester, target, pool, arrivedMs: this.#host.nowMs() });
+  }
+
+  /** Sends a request, or lets it wait for its turn. */
+  #admit(entry: Requester): void {
+    const server = this.#findServer(entry);
+    if (server === null) {
+      return;
+    }
+    const sending = this.#inFlight.get(server);
+    if (sending !== undefined) {
+      sending.followers.push(entry);
+    } else if (this.#isFull(entry.pool)) {
       this.#waiting.push(entry);
-      pool.waitingCancels++;
+      entry.pool.waitingCancels++;
     } else {
-      this.#forward(entry);
+      this.#send(server, [entry.connection]);
     }
   }
 
@@ -95,7 +118,8 @@ export class CancelBroker {
     return (this.#activeByPool.get(pool) ?? 0) >= limit;
   }
 
-  #forward({ connection, target }: Requester): void {
+  /** The server connection that runs a query of the target; without one the request is over. */
+  #findServer({ connection, target }: Requester): ServerConnection | null {
     const server = this.#host.serverOf(target);
     const link = target.link;
     if (server === null || link === null) {
@@ -105,16 +129,12 @@ export class CancelBroker {
     } else if (link.ledger.isEmpty) {
       this.#finish(connection, 'not sending cancel request for client that is now idle');
     } else {
-      const waiting = this.#inFlight.get(server);
-      if (waiting === undefined) {
-        this.#send(server, [connection]);
-      } else {
-        waiting.push(connection);
-      }
+      return server;
     }
+    return null;
   }
 
-  #send(server: ServerConnection, requesters: ClientConnection[]): void {
+  #send(server: ServerConnection, requesters: readonly ClientConnection[]): void {
     const { cancelKey, pool } = server;
     if (cancelKey === null) {
       for (const requester of requesters) {
@@ -122,7 +142,7 @@ export class CancelBroker {
       }
       return;
     }
-    this.#inFlight.set(server, requesters);
+    this.#inFlight.set(server, { requesters, followers: [] });
     server.cancelsInFlight++;
     pool.activeCancels++;
     this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
@@ -134,7 +154,7 @@ export class CancelBroker {
 
   #onSent(server: ServerConnection, error: Error | null): void {
     const { pool } = server;
-    const requesters = this.#inFlight.get(server) ?? [];
+    const { requesters, followers } = this.#inFlight.get(server) ?? NOBODY;
     this.#inFlight.delete(server);
     pool.activeCancels--;
     const left = (this.#activeByPool.get(pool) ?? 1) - 1;
@@ -153,14 +173,27 @@ export class CancelBroker {
       this.#finish(requester, error === null ? 'successfully sent cancel request' : error.message);
     }
     pool.onCancelDone(server);
-    this.#forwardWaiting();
+    this.#sendFollowers(followers);
+    this.#sendWaiting();
   }
 
-  #forwardWaiting(): void {
+  #sendFollowers(followers: readonly Requester[]): void {
+    const running = followers.filter((entry) => this.#findServer(entry) !== null);
+    const [first] = running;
+    const server = first === undefined ? null : this.#host.serverOf(first.target);
+    if (server !== null) {
+      this.#send(
+        server,
+        running.map(({ connection }) => connection),
+      );
+    }
+  }
+
+  #sendWaiting(): void {
     for (const entry of [...this.#waiting]) {
       if (!this.#isFull(entry.pool)) {
         this.#drop(entry);
-        this.#forward(entry);
+        this.#admit(entry);
       }
     }
   }

@@ -10,7 +10,7 @@ import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { LocalBudget } from '../pool/budget.ts';
-import type { PoolHost } from '../pool/pool.ts';
+import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { LinkHost } from '../relay/link.ts';

@@ -1,8 +1,8 @@
+import { keyForMessage } from './config-error.ts';
 import type { ProblemList } from './config-error.ts';
 import type { Setting } from './setting.ts';
 import { describeAllowed, parseValue } from './value-text.ts';
 import type { ParsedValue } from './value-text.ts';
-import { keyForMessage } from './config-error.ts';
 
 /** Whose keys a section holds: the global settings, or those of one database or user. */
 export type Scope = 'maitred' | 'databases' | 'users';
@@ -15,7 +15,9 @@ export interface Dialect {
   readonly parse: (text: string, setting: Setting, scope: Scope) => ParsedValue;
   /** Says which values a row accepts. */
   readonly describeAllowed: (setting: Setting, scope: Scope) => string;
-  /** Says that a key is unknown; `fullKey` has its entry before it. */
+  /** Prints an unknown key as it may be repeated. */
+  readonly showKey: (scope: Scope, key: string) => string;
+  /** Says that a key, as it may be repeated, is unknown; `fullKey` has its entry before it. */
   readonly describeUnknown: (scope: Scope, key: string, fullKey: string) => string;
   /** Completes what is wrong with a value; `shown` is the value as it may be repeated. */
   readonly describeWrong: (scope: Scope, name: string, shown: string, wrong: string) => string;
@@ -26,6 +28,7 @@ export const YAML_DIALECT: Dialect = {
   isLastWinning: false,
   parse: parseValue,
   describeAllowed,
+  showKey: (_scope, key) => key,
   describeUnknown: (_scope, _key, fullKey) => `unknown parameter: ${keyForMessage(fullKey)}`,
   describeWrong: (_scope, _name, _shown, wrong) => wrong,
 };

@@ -72,13 +72,13 @@ function tolerate(text: string, setting: Setting, parsed: ParsedValue): ParsedVa
     // Whatever the default is, an empty text turns such a setting off.
     return { value: setting.default };
   }
+  const word = text.toLowerCase();
+  if ('wrong' in parsed && !setting.notYetValues.includes(word)) {
+    return parsed;
+  }
   const strict = refuseUnsupported(parsed, setting);
   const { tolerated } = setting;
   if ('value' in strict || tolerated === null) {
-    return strict;
-  }
-  const word = text.toLowerCase();
-  if ('wrong' in parsed && !setting.notYetValues.includes(word)) {
     return strict;
   }
   const shown = 'value' in parsed ? showValue(parsed.value, setting) : word;
@@ -132,24 +132,21 @@ const BAD_VALUES: ReadonlyMap<string, string> = new Map([
   ['load_balance_hosts', 'invalid load_balance_hosts'],
 ]);
 
-/** A key that looks like one may be repeated; anything else may be a piece of a password. */
-function shownKey(key: string): string {
-  return /^[a-z_-]{1,40}$/i.test(key) ? key : '***';
-}
-
 /** Reads values as PgBouncer's ini files spell them. */
 export const INI_DIALECT: Dialect = {
   isLastWinning: true,
   parse: parseIniValue,
   describeAllowed: describeIniAllowed,
+  // In a connection string, what does not look like a key may be a piece of a password.
+  showKey: (scope, key) => (scope === 'maitred' || /^[a-z_-]{1,40}$/i.test(key) ? key : '***'),
   describeUnknown: (scope, key) => {
     switch (scope) {
       case 'maitred':
         return `unknown parameter: pgbouncer/${key === '' ? '' : keyForMessage(key)}`;
       case 'databases':
-        return `unrecognized connection parameter: ${shownKey(key)}`;
+        return `unrecognized connection parameter: ${key}`;
       case 'users':
-        return `unrecognized user parameter: ${shownKey(key)}`;
+        return `unrecognized user parameter: ${key}`;
     }
   },
   describeWrong: (scope, name, shown, wrong) => {

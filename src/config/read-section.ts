@@ -192,8 +192,9 @@ export function readSection(
   for (const entry of map.entries) {
     const found = findSetting(section.table, entry.key);
     if (found === null) {
-      const fullKey = inSection(section, entry.key);
-      const unknown = dialect.describeUnknown(section.name, entry.key, fullKey);
+      const key = dialect.showKey(section.name, entry.key);
+      const fullKey = inSection(section, key);
+      const unknown = dialect.describeUnknown(section.name, key, fullKey);
       problems.add(entry.keyPlace, fullKey, `${unknown}${suggest(section, entry.key)}`);
     } else {
       const key = inSection(section, found.name);

@@ -1,6 +1,7 @@
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { PoolClient, PoolServer } from './members.ts';
-import type { Pool, PoolHost } from './pool.ts';
+import type { Pool } from './pool.ts';
+import type { PoolHost } from './pool-host.ts';
 
 /** Time between two passes, in ms: every timeout has this granularity. */
 export const TICK_MS = 333;

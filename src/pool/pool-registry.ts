@@ -2,7 +2,8 @@ import type { LinkedList } from '../base/linked-list.ts';
 import type { Config, DatabaseConfig } from '../config/config.ts';
 import { Database, User } from './database.ts';
 import type { PoolClient, PoolServer } from './members.ts';
-import { Pool, type PoolHost } from './pool.ts';
+import { Pool } from './pool.ts';
+import type { PoolHost } from './pool-host.ts';
 
 /** How long the head of a blocked queue waits before busy pools must give way, in ms. */
 const GIVE_WAY_AFTER_MS = 1000;

@@ -1,65 +1,27 @@
 import { assert } from '../base/assert.ts';
-import { LinkedList } from '../base/linked-list.ts';
-import type { Settings } from '../config/config.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import type { Budget, PermitRequest } from './budget.ts';
+import type { PermitRequest } from './budget.ts';
 import type { Database, User } from './database.ts';
 import { resolvePoolSettings, type PoolSettings } from './effective-settings.ts';
+import { LaunchGate } from './launch-gate.ts';
 import type { PoolClient, PoolServer } from './members.ts';
+import type { PoolHost } from './pool-host.ts';
+import { PoolMembers } from './pool-members.ts';
 import { PoolStats } from './pool-stats.ts';
-import { CLIENT_SUCCESSORS, SERVER_SUCCESSORS, ClientState, ServerState } from './states.ts';
-
-/** What the pools of a process have in common. */
-export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
-  /** The settings in force; replaced as a whole on reload. */
-  readonly settings: Settings;
-  readonly budget: Budget;
-  /** Monotonic time in ms. */
-  nowMs(): number;
-  /** Pools that a shared limit keeps from opening a connection; each enters and leaves by itself. */
-  readonly blockedPools: Set<Pool<C, S>>;
-  /** Whether PAUSE without a database is in force. */
-  readonly isPaused: boolean;
-  /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
-  readonly isRefusingToQueue: boolean;
-  /** Opens a server connection; it has joined the pool through `addServer` on return. */
-  launch(pool: Pool<C, S>): void;
-  /** Closes an idle server connection elsewhere that stands in the way of `pool`, if any. */
-  evictFor(pool: Pool<C, S>): boolean;
-  /** A server connection is gone: whoever waits for a shared limit may have its turn. */
-  onPermitReleased(pool: Pool<C, S>): void;
-  /** A server connection has become idle while others may wait for a shared limit. */
-  onServerIdle(pool: Pool<C, S>): void;
-  /** A client took a connection from the reserve. */
-  onReserveUsed(pool: Pool<C, S>): void;
-}
-
-/** Longest pause between attempts while PostgreSQL is starting up or full, in ms. */
-const BUSY_SERVER_RETRY_MS = 1000;
-/** SQLSTATEs of a login failure that will pass by itself: waiting clients are kept. */
-const PASSING_LOGIN_FAILURES: ReadonlySet<string> = new Set(['57P03', '53300']);
+import { ClientState, ServerState } from './states.ts';
 
 /**
  * Server connections of one (database, user) pair and the clients that share them. Pure policy: it
  * opens no socket and reads no clock. State is list membership; only this class changes it.
  */
-export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implements PermitRequest {
+export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
+  extends PoolMembers<C, S>
+  implements PermitRequest
+{
   readonly database: Database;
   /** Who server connections log in as. */
   readonly user: User;
-  readonly #host: PoolHost<C, S>;
   limits: PoolSettings;
-
-  readonly loginServers = new LinkedList<S>(ServerState.Login);
-  readonly idleServers = new LinkedList<S>(ServerState.Idle);
-  readonly activeServers = new LinkedList<S>(ServerState.Active);
-  readonly usedServers = new LinkedList<S>(ServerState.Used);
-  readonly testedServers = new LinkedList<S>(ServerState.Tested);
-  readonly canceledServers = new LinkedList<S>(ServerState.BeingCanceled);
-
-  readonly activeClients = new LinkedList<C>(ClientState.Active);
-  readonly waitingClients = new LinkedList<C>(ClientState.Waiting);
-  readonly welcomeClients = new LinkedList<C>(ClientState.WaitingLogin);
 
   readonly stats = new PoolStats();
   /** Cancel requests that have not been sent yet, count. */
@@ -72,15 +34,12 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   /** Tracked parameter values that servers of this pool are known to accept, as `name=value`. */
   readonly acceptedValues = new Set<string>();
 
-  #lastLaunchMs = Number.NEGATIVE_INFINITY;
-  #retryAfterMs = 0;
-  #hasLastConnectFailed = false;
-  #lastLoginError: PoolerError | null = null;
+  readonly #gate = new LaunchGate();
   /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
   yieldCount = 0;
 
   constructor(host: PoolHost<C, S>, database: Database, user: User) {
-    this.#host = host;
+    super(host);
     this.database = database;
     this.user = user;
     this.limits = resolvePoolSettings(host.settings, database, user);
@@ -88,38 +47,17 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** Takes over changed settings. */
   applySettings(): void {
-    this.limits = resolvePoolSettings(this.#host.settings, this.database, this.user);
+    this.limits = resolvePoolSettings(this.host.settings, this.database, this.user);
   }
 
   /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
   get isBlockedByLimit(): boolean {
-    return this.#host.blockedPools.has(this);
-  }
-
-  /** Server connections in any state, count. */
-  get serverCount(): number {
-    return this.connectedCount + this.loginServers.length;
-  }
-
-  /** Server connections that are logged in, count. */
-  get connectedCount(): number {
-    return (
-      this.idleServers.length +
-      this.activeServers.length +
-      this.usedServers.length +
-      this.testedServers.length +
-      this.canceledServers.length
-    );
-  }
-
-  /** Clients in any state from WaitingLogin on, count. */
-  get clientCount(): number {
-    return this.activeClients.length + this.waitingClients.length + this.welcomeClients.length;
+    return this.host.blockedPools.has(this);
   }
 
   /** Whether PAUSE keeps this pool from handing out server connections. */
   get isPaused(): boolean {
-    return this.#host.isPaused || this.database.isPaused;
+    return this.host.isPaused || this.database.isPaused;
   }
 
   // ---- clients ----
@@ -127,12 +65,12 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   /** Adds a client whose login is complete. */
   addClient(client: C): void {
     assert(client.state !== ClientState.Waiting, 'a client that waits has logged in before');
-    this.#changeClientState(client, ClientState.Active);
+    this.changeClientState(client, ClientState.Active);
   }
 
   /** Adds an authenticated client that must wait for the first server connection. */
   addWelcomeClient(client: C): void {
-    this.#changeClientState(client, ClientState.WaitingLogin);
+    this.changeClientState(client, ClientState.WaitingLogin);
     this.pump();
   }
 
@@ -156,12 +94,13 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   #enqueue(client: C): void {
-    if (this.#host.isRefusingToQueue) {
+    if (this.host.isRefusingToQueue) {
       client.disconnect(poolerError('serverShuttingDown'));
       return;
     }
-    if (this.#isFailingFast()) {
-      const cause = this.#lastLoginError;
+    // The last login failed and no connection is left: waiting would only end in a timeout.
+    if (this.#gate.isFailing && this.connectedCount === 0 && !this.isPaused) {
+      const cause = this.#gate.lastError;
       client.disconnect(
         cause?.reason === 'server_error'
           ? cause
@@ -171,49 +110,23 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
       this.#launch(true);
       return;
     }
-    client.waitStartMs = this.#host.nowMs();
+    client.waitStartMs = this.host.nowMs();
     client.isWaitNotified = false;
-    this.#changeClientState(client, ClientState.Waiting);
+    this.changeClientState(client, ClientState.Waiting);
     this.pump();
-  }
-
-  /** The last login failed and no connection is left: waiting would only end in a timeout. */
-  #isFailingFast(): boolean {
-    const error = this.#lastLoginError;
-    return (
-      error !== null &&
-      !PASSING_LOGIN_FAILURES.has(error.sqlstate) &&
-      this.connectedCount === 0 &&
-      !this.isPaused
-    );
   }
 
   /** Takes a client that waits out of the queue, for a cancel request. It stays in the pool. */
   withdraw(client: C): void {
     assert(client.state === ClientState.Waiting, 'only a waiting client can be withdrawn');
     client.waitStartMs = 0;
-    this.#changeClientState(client, ClientState.Active);
+    this.changeClientState(client, ClientState.Active);
   }
 
   /** Forgets a client whose connection is gone. */
   onClientClosed(client: C): void {
     client.waitStartMs = 0;
-    this.#changeClientState(client, ClientState.Closed);
-  }
-
-  #changeClientState(client: C, next: ClientState): void {
-    if (!CLIENT_SUCCESSORS[client.state].includes(next)) {
-      assert(false, `client may not go from ${client.state} to ${next}`);
-    }
-    client.list?.remove(client);
-    client.state = next;
-    if (next === ClientState.Active) {
-      this.activeClients.push(client);
-    } else if (next === ClientState.Waiting) {
-      this.waitingClients.push(client);
-    } else if (next === ClientState.WaitingLogin) {
-      this.welcomeClients.push(client);
-    }
+    this.changeClientState(client, ClientState.Closed);
   }
 
   // ---- server connections ----
@@ -231,8 +144,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
    */
   onServerLoggedIn(server: S, welcome: ReadonlyMap<string, string>): void {
     assert(server.state === ServerState.Login, 'a server connection logs in once');
-    this.#hasLastConnectFailed = false;
-    this.#lastLoginError = null;
+    this.#gate.onSuccess();
     this.welcome = welcome;
     for (const client of this.welcomeClients.toArray()) {
       client.onWelcomeKnown();
@@ -247,11 +159,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
    * @param error - what to tell clients, or null when they shall rather wait on.
    */
   onServerLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
-    this.#hasLastConnectFailed = true;
-    this.#lastLoginError = error ?? fallback;
-    const isPassing = PASSING_LOGIN_FAILURES.has(this.#lastLoginError.sqlstate);
-    const retryMs = this.#host.settings.serverLoginRetryMs;
-    this.#retryAfterMs = isPassing ? Math.min(retryMs, BUSY_SERVER_RETRY_MS) : retryMs;
+    const { serverLoginRetryMs } = this.host.settings;
+    const isPassing = this.#gate.onFailure(error ?? fallback, serverLoginRetryMs);
     if (error === null || isPassing || this.connectedCount > 0) {
       return;
     }
@@ -265,10 +174,10 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
 
   /** Forgets a server connection that is gone and gives its permit back. */
   onServerClosed(server: S): void {
-    this.#changeServerState(server, ServerState.Closed);
-    this.#host.budget.release(this);
+    this.changeServerState(server, ServerState.Closed);
+    this.host.budget.release(this);
     // Blocked pools first: this one would take the permit back before they are asked.
-    this.#host.onPermitReleased(this);
+    this.host.onPermitReleased(this);
     this.pump();
   }
 
@@ -285,7 +194,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   #free(server: S, isResetNeeded: boolean): void {
     if (server.cancelsInFlight > 0) {
       server.isResetOwed = isResetNeeded;
-      this.#changeServerState(server, ServerState.BeingCanceled);
+      this.changeServerState(server, ServerState.BeingCanceled);
       return;
     }
     const reason = this.#reasonToClose(server);
@@ -294,19 +203,19 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
       return;
     }
     const { serverResetQuery, serverResetQueryAlways, serverCheckQuery, serverCheckDelayMs } =
-      this.#host.settings;
+      this.host.settings;
     if (
       serverResetQuery !== '' &&
       (isResetNeeded || serverResetQueryAlways || this.limits.poolMode === 'session')
     ) {
-      this.#changeServerState(server, ServerState.Tested);
+      this.changeServerState(server, ServerState.Tested);
       server.startReset();
       return;
     }
     if (serverCheckQuery !== null && serverCheckDelayMs === 0) {
-      this.#changeServerState(server, ServerState.Used);
+      this.changeServerState(server, ServerState.Used);
       this.pump();
-      this.#host.onServerIdle(this);
+      this.host.onServerIdle(this);
       return;
     }
     this.#offer(server);
@@ -318,7 +227,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (server.cancelsInFlight > 0) {
       // It may have been the reset query that was cancelled.
       server.isResetOwed = true;
-      this.#changeServerState(server, ServerState.BeingCanceled);
+      this.changeServerState(server, ServerState.BeingCanceled);
       return;
     }
     const reason = this.#reasonToClose(server);
@@ -348,7 +257,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     }
     // Outside of session mode it has just answered, and the clock need not be asked.
     const isRecent = this.limits.poolMode !== 'session';
-    if (this.isLifetimeOver(server, isRecent ? server.lastActivityMs : this.#host.nowMs())) {
+    if (this.isLifetimeOver(server, isRecent ? server.lastActivityMs : this.host.nowMs())) {
       return 'server lifetime over';
     }
     if (this.yieldCount > 0) {
@@ -372,18 +281,18 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     }
     const client = this.waitingClients.head;
     if (client !== null) {
-      this.#changeServerState(server, ServerState.Active);
+      this.changeServerState(server, ServerState.Active);
       this.#assign(client, server);
       return;
     }
-    this.#changeServerState(server, ServerState.Idle);
-    this.#host.onServerIdle(this);
+    this.changeServerState(server, ServerState.Idle);
+    this.host.onServerIdle(this);
   }
 
   #assign(client: C, server: S): void {
-    const waitedMs = this.#host.nowMs() - client.waitStartMs;
+    const waitedMs = this.host.nowMs() - client.waitStartMs;
     client.waitStartMs = 0;
-    this.#changeClientState(client, ClientState.Active);
+    this.changeClientState(client, ClientState.Active);
     this.stats.serverAssignmentCount++;
     this.stats.waitTimeMs += waitedMs;
     client.onServerAssigned(server);
@@ -399,49 +308,15 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
         server.disconnect('obsolete connection');
         continue;
       }
-      this.#changeServerState(server, ServerState.Active);
+      this.changeServerState(server, ServerState.Active);
       return server;
-    }
-  }
-
-  #changeServerState(server: S, next: ServerState): void {
-    if (!SERVER_SUCCESSORS[server.state].includes(next)) {
-      assert(false, `server connection may not go from ${server.state} to ${next}`);
-    }
-    server.list?.remove(server);
-    server.state = next;
-    switch (next) {
-      case ServerState.Idle:
-        // LIFO keeps the caches of few server processes warm and lets the others time out.
-        if (this.#host.settings.serverRoundRobin || server.isCloseNeeded) {
-          this.idleServers.push(server);
-        } else {
-          this.idleServers.unshift(server);
-        }
-        return;
-      case ServerState.Active:
-        this.activeServers.push(server);
-        return;
-      case ServerState.Used:
-        this.usedServers.push(server);
-        return;
-      case ServerState.Tested:
-        server.testStartMs = this.#host.nowMs();
-        this.testedServers.push(server);
-        return;
-      case ServerState.BeingCanceled:
-        this.canceledServers.push(server);
-        return;
-      case ServerState.Login:
-      case ServerState.Closed:
-        return;
     }
   }
 
   /** Marks an idle server connection as in need of the check query. */
   markUsed(server: S): void {
     assert(server.state === ServerState.Idle, 'only an idle server connection goes stale');
-    this.#changeServerState(server, ServerState.Used);
+    this.changeServerState(server, ServerState.Used);
   }
 
   // ---- progress ----
@@ -456,7 +331,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (waiting > this.testedServers.length) {
       const stale = this.usedServers.tail;
       if (stale !== null) {
-        this.#changeServerState(stale, ServerState.Tested);
+        this.changeServerState(stale, ServerState.Tested);
         stale.startCheck();
       }
     }
@@ -491,9 +366,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
   }
 
   #launch(mayEvict: boolean): void {
-    const { blockedPools } = this.#host;
+    const { blockedPools } = this.host;
     blockedPools.delete(this);
-    if (this.loginServers.length > 0 || !this.#mayTryAgain()) {
+    if (this.loginServers.length > 0 || !this.#gate.mayTry(this.host.nowMs())) {
       return;
     }
     // Without a welcome nobody can log in, so one connection beyond the size is worth it.
@@ -502,35 +377,29 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
     if (fromReserve && !this.#mayUseReserve()) {
       return;
     }
-    if (this.#host.budget.acquire(this) !== null) {
+    if (this.host.budget.acquire(this) !== null) {
       blockedPools.add(this);
-      if (!mayEvict || !this.#host.evictFor(this) || this.#host.budget.acquire(this) !== null) {
+      if (!mayEvict || !this.host.evictFor(this) || this.host.budget.acquire(this) !== null) {
         return;
       }
       blockedPools.delete(this);
     }
     if (fromReserve) {
-      this.#host.onReserveUsed(this);
+      this.host.onReserveUsed(this);
     }
-    this.#lastLaunchMs = this.#host.nowMs();
-    this.#host.launch(this);
-  }
-
-  #mayTryAgain(): boolean {
-    return (
-      !this.#hasLastConnectFailed || this.#host.nowMs() - this.#lastLaunchMs >= this.#retryAfterMs
-    );
+    this.#gate.onLaunch(this.host.nowMs());
+    this.host.launch(this);
   }
 
   #mayUseReserve(): boolean {
-    const timeoutMs = this.#host.settings.reservePoolTimeoutMs;
+    const timeoutMs = this.host.settings.reservePoolTimeoutMs;
     const { poolSize, reservePoolSize } = this.limits;
     const head = this.waitingClients.head;
     return (
       timeoutMs > 0 &&
       head !== null &&
       this.serverCount < poolSize + reservePoolSize &&
-      this.#host.nowMs() - head.waitStartMs > timeoutMs
+      this.host.nowMs() - head.waitStartMs > timeoutMs
     );
   }
 
@@ -552,17 +421,5 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>> implem
         }
       }
     }
-  }
-
-  /** The lists of server connections, in the order of SHOW SERVERS. */
-  serverLists(): readonly LinkedList<S>[] {
-    return [
-      this.activeServers,
-      this.idleServers,
-      this.usedServers,
-      this.testedServers,
-      this.loginServers,
-      this.canceledServers,
-    ];
   }
 }

@@ -16,7 +16,6 @@ export class Cleanup {
   readonly #link: Link;
   isActive = false;
   #startMs = 0;
-  #isCancelSent = false;
 
   constructor(link: Link) {
     this.#link = link;
@@ -27,7 +26,6 @@ export class Cleanup {
     const { ledger } = this.#link;
     this.isActive = true;
     this.#startMs = this.#link.host.nowMs();
-    this.#isCancelSent = false;
     if (ledger.isEmpty) {
       this.proceed();
       return;
@@ -37,7 +35,7 @@ export class Cleanup {
     } else {
       this.#rollBackUnsynced();
       if (!isGoodbye) {
-        this.#cancel();
+        this.#link.server.requestCancel();
       }
     }
   }
@@ -59,13 +57,6 @@ export class Cleanup {
     ledger.onFrontendMessage(FrontendCode.CopyFail);
     server.write(writeCopyFail('client disconnected'));
     this.#rollBackUnsynced();
-  }
-
-  #cancel(): void {
-    if (!this.#isCancelSent) {
-      this.#isCancelSent = true;
-      this.#link.server.requestCancel();
-    }
   }
 
   /** A COPY that the client asked for begins only now that it is gone. */
@@ -90,13 +81,16 @@ export class Cleanup {
     link.release(true);
   }
 
-  /** Once per tick: cancels what goes on too long, gives up in the end. */
+  /**
+   * Once per tick: cancels what goes on too long, gives up in the end. Cancels again and again, since
+   * a cancel request may overtake the query that it is meant for, and since more may stand behind it.
+   */
   checkDeadline(nowMs: number): void {
     const ageMs = nowMs - this.#startMs;
     if (ageMs > CLEANUP_DEADLINE_MS) {
       this.#link.server.disconnect('client disconnected with query in progress');
     } else if (ageMs > GOODBYE_GRACE_MS) {
-      this.#cancel();
+      this.#link.server.requestCancel();
     }
   }
 

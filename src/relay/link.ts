@@ -226,13 +226,13 @@ export class Link {
   /** Unpairs and gives the server connection back. It must owe nothing. */
   release(isResetNeeded: boolean): void {
     const { client } = this;
-    const { isUnclear } = this.ledger;
+    const { isReusable } = this.ledger;
     if (client !== null) {
       this.#detach(client);
     }
     this.ledger.clear();
-    if (isUnclear) {
-      this.server.disconnect('outcome of COPY is unclear');
+    if (!isReusable) {
+      this.server.disconnect('state left by the client is unclear');
     } else {
       this.server.pool.release(this.server, isResetNeeded);
     }

@@ -49,6 +49,11 @@ export class OutstandingRequests {
   /** The server ignores everything up to the next Sync. */
   #isSkippingToSync = false;
   #isUnclear = false;
+  /**
+   * A simple query was sent behind messages of the extended protocol without a Sync between them.
+   * PostgreSQL (18 at least) fails the next query after that, whoever sends it, with XX000.
+   */
+  #isMixed = false;
   /** Extended-protocol messages have been sent since the last Sync: a transaction may be open. */
   #isSyncMissing = false;
 
@@ -77,9 +82,14 @@ export class OutstandingRequests {
     return this.#isCopyIn;
   }
 
-  /** Whether replies may come that nobody can foresee: never reuse the server connection. */
+  /** Whether replies may come that nobody can foresee. */
   get isUnclear(): boolean {
     return this.#isUnclear;
+  }
+
+  /** Whether another client may use the server connection once it owes nothing. */
+  get isReusable(): boolean {
+    return !this.#isUnclear && !this.#isMixed;
   }
 
   /** Whether the oldest request owed is one of maitred's own. */
@@ -95,6 +105,7 @@ export class OutstandingRequests {
     this.#swallowedSyncs = 0;
     this.#isSkippingToSync = false;
     this.#isUnclear = false;
+    this.#isMixed = false;
     this.#isSyncMissing = false;
   }
 
@@ -150,6 +161,7 @@ export class OutstandingRequests {
         this.#ring.push(code);
         if (code === F.Query || code === F.FunctionCall) {
           this.#readyOwed++;
+          this.#isMixed ||= this.#isSyncMissing;
           this.#isSyncMissing = false;
         } else {
           this.#isSyncMissing = true;

@@ -313,27 +313,54 @@ describe('a cancel request that hangs', () => {
     });
   });
 
-  it('is sent once, however often the client asks', async () => {
+  /** Sends several cancel requests for one client, and waits until all have been heard. */
+  async function cancelOften(scene: Scene, client: RawClient): Promise<RawClient[]> {
+    const { processId, secretKey } = keyOf(client);
+    const requesters: RawClient[] = [];
+    for (let count = 0; count < 5; count++) {
+      const requester = await scene.connect();
+      requesters.push(requester);
+      await requester.sendAll(frontend.cancelRequest(processId, secretKey));
+    }
+    // Whoever came before the console has been heard when the console answers.
+    await scene.pooler.console('SHOW VERSION');
+    return requesters;
+  }
+
+  it('is sent once, however often the client asks, when the query ends by it', async () => {
     await withHangingCancels(async (scene, server, held) => {
       const client = await scene.login();
       client.send(frontend.query('SELECT 1'));
       const [connection] = await server.waitForConnections(1);
       await connection?.waitForMessage('Q');
-      const { processId, secretKey } = keyOf(client);
-      const requesters = [await scene.connect(), await scene.connect(), await scene.connect()];
-      for (const requester of requesters) {
-        await requester.sendAll(frontend.cancelRequest(processId, secretKey));
-      }
-      await waitFor('the cancel request', () => held.length === 1);
-      // Whoever came before the console has been heard when the console answers.
-      await scene.pooler.console('SHOW VERSION');
+      const requesters = await cancelOften(scene, client);
+      connection?.failQuery({ S: 'ERROR', C: '57014', M: 'canceling statement' });
+      expect((await client.readOutcome()).errors[0]?.sqlState).toBe('57014');
       held[0]?.destroy();
       for (const requester of requesters) {
         await requester.readToEnd();
       }
       expect(server.cancels).toEqual([connection?.key]);
-      connection?.failQuery({ S: 'ERROR', C: '57014', M: 'canceling statement' });
-      expect((await client.readOutcome()).errors[0]?.sqlState).toBe('57014');
+    });
+  });
+
+  it('is sent once more for all that came meanwhile, when the query still runs', async () => {
+    await withHangingCancels(async (scene, server, held) => {
+      const client = await scene.login();
+      client.send(frontend.query('SELECT 1'));
+      const [connection] = await server.waitForConnections(1);
+      await connection?.waitForMessage('Q');
+      const requesters = await cancelOften(scene, client);
+      expect(held.length).toBe(1);
+      held[0]?.destroy();
+      await waitFor('the second cancel request', () => held.length === 2);
+      held[1]?.destroy();
+      for (const requester of requesters) {
+        await requester.readToEnd();
+      }
+      expect(server.cancels.length).toBe(2);
+      connection?.answerQuery('SELECT 1');
+      expect((await client.readOutcome()).errors).toEqual([]);
     });
   });
 

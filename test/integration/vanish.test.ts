@@ -118,8 +118,9 @@ const SITUATIONS: [string, Act][] = [
   [
     'in the middle of COPY OUT',
     async (client) => {
-      client.pause();
       client.send(frontend.query('COPY (SELECT generate_series(1, 100000000)) TO STDOUT'));
+      await client.readUntil('d');
+      client.pause();
     },
   ],
   [

@@ -162,7 +162,7 @@ describe('Link: a client that vanishes', () => {
   it('in COPY IN with Sync sent ahead costs the server connection, whose state is unclear', () => {
     const { server } = vanish(Buffer.concat([f.execute(), f.sync()]), COPY_IN);
     server.reply(ERROR, b.readyForQuery('I'));
-    expect(server.closeReason).toBe('outcome of COPY is unclear');
+    expect(server.closeReason).toBe('state left by the client is unclear');
   });
 
   it('before CopyInResponse has the COPY failed when it begins', () => {

@@ -236,7 +236,7 @@ describe('Link: when the server connection is given back', () => {
     server.reply(COPY_IN);
     client.send(f.copyData('x'), f.copyDone(), f.sync());
     server.reply(ERROR, b.readyForQuery('I'));
-    expect(server.closeReason).toBe('outcome of COPY is unclear');
+    expect(server.closeReason).toBe('state left by the client is unclear');
     expect(client.isClosed).toBe(false);
     expect(client.events).toContain('released');
   });

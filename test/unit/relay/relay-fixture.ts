@@ -3,7 +3,8 @@ import { databaseConfig, DEFAULT_SETTINGS } from '../../../src/config/config.ts'
 import type { Settings } from '../../../src/config/config.ts';
 import { LocalBudget } from '../../../src/pool/budget.ts';
 import { Database, User } from '../../../src/pool/database.ts';
-import { Pool, type PoolHost } from '../../../src/pool/pool.ts';
+import { Pool } from '../../../src/pool/pool.ts';
+import type { PoolHost } from '../../../src/pool/pool-host.ts';
 import { ClientState, ServerState } from '../../../src/pool/states.ts';
 import type { ServerReport } from '../../../src/protocol/backend-reader.ts';
 import type { PoolerError } from '../../../src/protocol/pooler-errors.ts';

@@ -1,0 +1,29 @@
+import type { Settings } from '../config/config.ts';
+import type { Budget } from './budget.ts';
+import type { PoolClient, PoolServer } from './members.ts';
+import type { Pool } from './pool.ts';
+
+/** What the pools of a process have in common. */
+export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
+  /** The settings in force; replaced as a whole on reload. */
+  readonly settings: Settings;
+  readonly budget: Budget;
+  /** Monotonic time in ms. */
+  nowMs(): number;
+  /** Pools that a shared limit keeps from opening a connection; each enters and leaves by itself. */
+  readonly blockedPools: Set<Pool<C, S>>;
+  /** Whether PAUSE without a database is in force. */
+  readonly isPaused: boolean;
+  /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
+  readonly isRefusingToQueue: boolean;
+  /** Opens a server connection; it has joined the pool through `addServer` on return. */
+  launch(pool: Pool<C, S>): void;
+  /** Closes an idle server connection elsewhere that stands in the way of `pool`, if any. */
+  evictFor(pool: Pool<C, S>): boolean;
+  /** A server connection is gone: whoever waits for a shared limit may have its turn. */
+  onPermitReleased(pool: Pool<C, S>): void;
+  /** A server connection has become idle while others may wait for a shared limit. */
+  onServerIdle(pool: Pool<C, S>): void;
+  /** A client took a connection from the reserve. */
+  onReserveUsed(pool: Pool<C, S>): void;
+}
