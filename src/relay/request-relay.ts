@@ -42,6 +42,9 @@ export class RequestRelay {
     const maxBytes = this.#link.host.maxPacketSizeBytes;
     let savedHeader: Buffer | null = null;
     let offset = framer.skipBody(start, end);
+    if (framer.isAtBoundary) {
+      offset = this.#passWhole(client, chunk, offset, end);
+    }
     while (offset < end) {
       if (end - offset < HEADER_BYTES && this.#keepForNextTurn(client, chunk, offset, end)) {
         break;
@@ -77,6 +80,40 @@ export class RequestRelay {
     }
     this.#send(savedHeader, chunk, start, offset);
     this.#holdBackIfNeeded(client);
+  }
+
+  /**
+   * Passes requests that the chunk holds whole, which nearly all are.
+   *
+   * @returns the offset of the first message that needs a closer look, or `end`.
+   */
+  #passWhole(client: ClientEnd, chunk: Buffer, start: number, end: number): number {
+    const { ledger, host } = this.#link;
+    const maxBytes = host.maxPacketSizeBytes;
+    let offset = start;
+    while (end - offset >= HEADER_BYTES) {
+      const code = chunk[offset]!;
+      const length =
+        (chunk[offset + 1]! << 24) |
+        (chunk[offset + 2]! << 16) |
+        (chunk[offset + 3]! << 8) |
+        chunk[offset + 4]!;
+      const kind = REQUEST_KINDS[code]!;
+      const isPlain = kind === RequestKind.Request || kind === RequestKind.Copy;
+      if (!isPlain || length < 4 || length >= maxBytes || length >= end - offset) {
+        break;
+      }
+      ledger.onFrontendMessage(code);
+      if (
+        (client.queryStartMs === 0 || code === FrontendCode.Query) &&
+        kind === RequestKind.Request &&
+        code !== FrontendCode.Flush
+      ) {
+        this.#count(client, code);
+      }
+      offset += 1 + length;
+    }
+    return offset;
   }
 
   #onEndingRequest(client: ClientEnd, kind: number): void {
