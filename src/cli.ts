@@ -1,20 +1,30 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
-import { App, EXIT_INVARIANT } from './app/app.ts';
-import { readArguments, USAGE } from './app/arguments.ts';
+import { fileURLToPath } from 'node:url';
+import { App, EXIT_INVARIANT, logFormatOf } from './app/app.ts';
+import { readArguments, USAGE, type RunArguments } from './app/arguments.ts';
 import { checkCommand } from './app/check-command.ts';
 import type { CommandResult } from './app/command-result.ts';
 import { convertCommand } from './app/convert-command.ts';
-import { removePidfile, writePidfile } from './app/pidfile.ts';
+import { isDaemonChild, reportStart, startDaemon } from './app/daemon.ts';
+import { checkUnixSocketFree } from './app/listeners.ts';
+import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
+import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
+import { asError } from './app/system-error.ts';
+import { switchUser } from './app/user-switch.ts';
 import { systemClock } from './base/clock.ts';
 import { ConfigError } from './config/config-error.ts';
-import type { Config } from './config/config.ts';
+import type { Config, Settings } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
+import { LogFileError, LogOutput } from './log/log-output.ts';
 import { createLogger, type RootLogger } from './log/logger.ts';
+import { openStandardError } from './log/standard-error.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
+
+const NANOSECONDS_PER_US = 1000n;
 
 function readText(file: string): string {
   return readFileSync(file, 'utf8');
@@ -49,21 +59,31 @@ function packageVersion(): string {
   return version;
 }
 
-function fail(problem: string): never {
+/** Tells why the process cannot start, also to the one that waits for it in the foreground. */
+function tellFailure(problem: string): void {
   writeSync(STDERR, `maitred: ${problem}\n`);
+  reportStart({ isUp: false, problem });
+}
+
+function fail(problem: string): never {
+  tellFailure(problem);
   process.exit(1);
 }
 
-/** Loads the configuration; `-v` on the command line adds to `verbose` of the file. */
-function load(file: string, verbose: number): Config {
+/** Loads the configuration; `-v` on the command line adds to `verbose` of the file, `-u` wins. */
+function load({ file, verbose, user }: RunArguments): Config {
   const config = loadConfig(file, readText, process.env);
-  const settings = { ...config.settings, verbose: Math.max(config.settings.verbose, verbose) };
+  const settings = {
+    ...config.settings,
+    verbose: Math.max(config.settings.verbose, verbose),
+    user: user ?? config.settings.user,
+  };
   return { ...config, settings };
 }
 
-function loadOrFail(file: string, verbose: number): Config {
+function loadOrFail(args: RunArguments): Config {
   try {
-    return load(file, verbose);
+    return load(args);
   } catch (error) {
     if (error instanceof ConfigError) {
       fail(`cannot load config file\n${error.message}`);
@@ -72,7 +92,7 @@ function loadOrFail(file: string, verbose: number): Config {
   }
 }
 
-function listenToProcess(app: App, logger: RootLogger): void {
+function listenToProcess(app: App, logger: RootLogger, notifier: ServiceNotifier): void {
   const die = (error: unknown): void => {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     logger.fatal('invariant_broken', { error: text });
@@ -81,12 +101,16 @@ function listenToProcess(app: App, logger: RootLogger): void {
   process.on('uncaughtException', die);
   process.on('unhandledRejection', die);
   process.on('SIGHUP', () => {
+    notifier.reloading(process.hrtime.bigint() / NANOSECONDS_PER_US);
     app.onReloadSignal();
+    notifier.ready();
   });
   process.on('SIGTERM', () => {
+    notifier.stopping();
     app.onShutdownSignal('SIGTERM');
   });
   process.on('SIGINT', () => {
+    notifier.stopping();
     app.onShutdownSignal('SIGINT');
   });
   process.on('SIGQUIT', () => {
@@ -100,29 +124,101 @@ function listenToProcess(app: App, logger: RootLogger): void {
   });
 }
 
-async function run(file: string, verbose: number, quiet: boolean): Promise<void> {
-  const config = loadOrFail(file, verbose);
+function openLogOutput(logfile: string, quiet: boolean): LogOutput {
+  const output = new LogOutput(quiet ? null : openStandardError());
+  try {
+    output.openFile(logfile);
+  } catch (error) {
+    if (error instanceof LogFileError) {
+      fail(error.message);
+    }
+    throw error;
+  }
+  return output;
+}
+
+function reopenLogFile(output: LogOutput, file: string, logger: RootLogger): void {
+  try {
+    output.openFile(file);
+  } catch (error) {
+    if (!(error instanceof LogFileError)) {
+      throw error;
+    }
+    logger.error('log_file_failed', { action: 'open', file, error: error.reason });
+  }
+}
+
+/** Becomes the system user of the settings; before anything is opened, so that it owns all. */
+function switchUserOrFail({ user }: Settings): void {
+  try {
+    switchUser(user ?? '', process, () => readText('/etc/passwd'));
+  } catch (error) {
+    fail(asError(error).message);
+  }
+}
+
+/** Goes on in the background. The new process does all of the start, so that it can tell of it. */
+async function runInBackground({ pidfile }: Settings): Promise<void> {
+  if (pidfile === '') {
+    fail('daemon needs pidfile configured');
+  }
+  const script = fileURLToPath(import.meta.url);
+  const report = await startDaemon({ script, args: process.argv.slice(2) });
+  if (!report.isUp) {
+    fail(report.problem);
+  }
+  process.exit(0);
+}
+
+/** Takes what another process might hold, and begins to work. */
+async function start(app: App, { settings }: Config, logger: RootLogger): Promise<void> {
+  const { pidfile } = settings;
+  if (process.getuid?.() === 0) {
+    const problem = 'running as root: set user, or start with -u';
+    logger.warn('config_warning', { problem });
+  }
+  await checkUnixSocketFree(settings);
+  if (pidfile !== '' && checkPidfile(pidfile)) {
+    logger.info('config_warning', { problem: 'stale pidfile, removing', pidfile });
+  }
+  await app.start();
+  if (pidfile !== '') {
+    writePidfile(pidfile, process.pid);
+  }
+}
+
+async function run(args: RunArguments): Promise<void> {
+  const config = loadOrFail(args);
+  const { settings } = config;
+  if (args.daemon && !isDaemonChild()) {
+    await runInBackground(settings);
+    return;
+  }
+  // The other user may not be able to read our own files.
+  const version = packageVersion();
+  switchUserOrFail(settings);
+  const output = openLogOutput(settings.logfile, args.quiet);
   const logger = createLogger({
-    destination: {
-      write: (line) => {
-        if (!quiet) {
-          writeSync(STDERR, line);
-        }
-      },
-    },
+    destination: output,
     clock: systemClock,
-    verbose: config.settings.verbose,
+    format: logFormatOf(config),
+    verbose: settings.verbose,
     pid: process.pid,
   });
-  const { pidfile } = config.settings;
+  output.reportTo(logger);
+  const notifier = new ServiceNotifier(process.env['NOTIFY_SOCKET'], logger);
   const app = new App(config, {
     clock: systemClock,
-    logger,
-    packageVersion: packageVersion(),
+    logger: withStatus(logger, notifier),
+    packageVersion: version,
+    nodeVersion: process.version,
+    openLogFile: (file) => {
+      reopenLogFile(output, file, logger);
+    },
     random: () => Math.random(),
     randomBytes: batchedRandomBytes(),
     readText,
-    loadConfig: () => load(file, verbose),
+    loadConfig: () => load(args),
     every: (ms, action) => {
       const timer = setInterval(action, ms);
       return () => {
@@ -130,21 +226,23 @@ async function run(file: string, verbose: number, quiet: boolean): Promise<void>
       };
     },
     exit: (code) => {
-      if (pidfile !== '') {
-        removePidfile(pidfile);
-      }
+      removePidfile(settings.pidfile, process.pid);
       process.exit(code);
     },
   });
-  listenToProcess(app, logger);
+  listenToProcess(app, logger, notifier);
   try {
-    await app.start();
-    if (pidfile !== '') {
-      writePidfile(pidfile, process.pid);
-    }
+    await start(app, config, logger);
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error));
+    const text = asError(error).message;
+    // For those who read nothing but the log file.
+    logger.fatal('start_failed', { error: text });
+    tellFailure(text);
+    app.stop(1);
+    return;
   }
+  reportStart({ isUp: true });
+  notifier.ready();
 }
 
 function finish({ stdout, stderr, exitCode }: CommandResult): void {
@@ -172,5 +270,5 @@ switch (args.kind) {
     finish(convertCommand(args.file, readText));
     break;
   case 'run':
-    await run(args.file, args.verbose, args.quiet);
+    await run(args);
 }

@@ -1,6 +1,9 @@
 import { CommandScanner, type Token } from './command-scanner.ts';
 import { badArguments, invalidCommand, notSupportedYet } from './console-errors.ts';
 import type { CommandError, ShutdownMode } from './control.ts';
+import { isIgnoredParameter, sessionParameter } from './session-parameters.ts';
+import { parseSqlCommand, type SqlCommand } from './sql-command.ts';
+import { SHOW_TOPICS, type ShowTopic, UNSUPPORTED_TOPICS } from './topics.ts';
 
 /** Longest command name in bytes, quotes included. */
 export const MAX_NAME_BYTES = 15;
@@ -8,38 +11,6 @@ export const MAX_NAME_BYTES = 15;
 export const MAX_ARGUMENT_BYTES = 63;
 /** Longest value of SET in bytes, quotes included. */
 export const MAX_VALUE_BYTES = 255;
-
-/** What SHOW can show. */
-export const SHOW_TOPICS = [
-  'clients',
-  'config',
-  'databases',
-  'help',
-  'lists',
-  'pools',
-  'servers',
-  'state',
-  'stats',
-  'stats_averages',
-  'stats_totals',
-  'totals',
-  'users',
-  'version',
-] as const;
-/** One of {@link SHOW_TOPICS}. */
-export type ShowTopic = (typeof SHOW_TOPICS)[number];
-
-/** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = [
-  'active_sockets',
-  'dns_hosts',
-  'dns_zones',
-  'fds',
-  'mem',
-  'peer_pools',
-  'peers',
-  'sockets',
-] as const;
 
 /** Commands that take the name of a database. */
 export const DATABASE_VERBS = [
@@ -54,27 +25,6 @@ export const DATABASE_VERBS = [
 /** One of {@link DATABASE_VERBS}. */
 export type DatabaseVerb = (typeof DATABASE_VERBS)[number];
 
-/** Parameters of a PostgreSQL session that drivers ask for, with the console's answers. */
-export const CLIENT_PARAMETERS: ReadonlyMap<string, string> = new Map([
-  ['client_encoding', 'UTF-8'],
-  ['default_transaction_isolation', 'read committed'],
-  ['standard_conforming_strings', 'on'],
-  ['datestyle', 'ISO'],
-  ['timezone', 'GMT'],
-]);
-
-/**
- * Parameters that drivers set after login; the console takes no notice of them.
- *
- * COMPAT: PgBouncer ignores the first five only. pgjdbc and psqlODBC set the others too, which
- * are no settings of the pooler.
- */
-const IGNORED_PARAMETERS: ReadonlySet<string> = new Set([
-  ...CLIENT_PARAMETERS.keys(),
-  'application_name',
-  'extra_float_digits',
-]);
-
 /** A query of a console client, understood. */
 export type ConsoleCommand =
   | { readonly kind: 'empty' }
@@ -85,8 +35,7 @@ export type ConsoleCommand =
       readonly role: 'admin' | 'stats';
       readonly refusal: CommandError;
     }
-  | { readonly kind: 'show_parameter'; readonly name: string; readonly value: string }
-  | { readonly kind: 'set_ignored' }
+  | SqlCommand
   | { readonly kind: 'set'; readonly key: string; readonly value: string }
   | { readonly kind: 'reload' }
   | {
@@ -95,7 +44,7 @@ export type ConsoleCommand =
       /** `null` if none was named. An empty name is a name, of a database that does not exist. */
       readonly database: string | null;
     }
-  | { readonly kind: 'kill_client'; readonly id: string | null }
+  | { readonly kind: 'kill_client' | 'kill_server'; readonly id: string | null }
   | { readonly kind: 'shutdown'; readonly mode: ShutdownMode };
 
 /** A command, or the error that answers the query. */
@@ -124,8 +73,8 @@ function parseShow(argument: string | null): ConsoleCommand | null {
   if (topic !== undefined) {
     return { kind: 'show', topic };
   }
-  const value = CLIENT_PARAMETERS.get(name);
-  if (value !== undefined) {
+  const value = sessionParameter(name);
+  if (value !== null) {
     return { kind: 'show_parameter', name, value };
   }
   if (UNSUPPORTED_TOPIC_NAMES.has(name)) {
@@ -159,6 +108,7 @@ const COMMANDS: ReadonlyMap<string, ArgumentParser> = new Map<string, ArgumentPa
   ['select', parseShow],
   ['reload', (argument) => (argument === null ? { kind: 'reload' } : null)],
   ['kill_client', (id) => ({ kind: 'kill_client', id })],
+  ['kill_server', (id) => ({ kind: 'kill_server', id })],
   ['suspend', parseSuspend],
   ['shutdown', parseShutdown],
   ...DATABASE_VERBS.map(databaseEntry),
@@ -195,7 +145,7 @@ function parseSet(query: string, scanner: CommandScanner): ParsedCommand {
   if (key.isTooLong || value.isTooLong) {
     return badArguments();
   }
-  if (IGNORED_PARAMETERS.has(lowerAscii(key.text))) {
+  if (isIgnoredParameter(lowerAscii(key.text))) {
     return { kind: 'set_ignored' };
   }
   return { kind: 'set', key: key.text, value: value.text };
@@ -206,7 +156,9 @@ function parseSet(query: string, scanner: CommandScanner): ParsedCommand {
  *
  * Names of commands, SHOW topics and ignored parameters may have any case; names of databases and
  * settings are taken as written. A second statement makes the query invalid, so that nothing is
- * ever carried out in part. Takes time linear in the length of the query. Never throws.
+ * that acts is ever carried out in part. Takes time linear in the length of the query. Never throws.
+ *
+ * What PgBouncer's grammar refuses is read as SQL: see {@link parseSqlCommand}.
  *
  * COMPAT: an empty query is no error, since drivers send one to see whether a connection lives.
  *
@@ -216,7 +168,11 @@ export function parseCommand(query: string): ParsedCommand {
   if (query.includes('\0')) {
     return invalidCommand(query);
   }
-  return new CommandScanner(query).takeEnd() ? { kind: 'empty' } : parseNamed(query);
+  if (new CommandScanner(query).takeEnd()) {
+    return { kind: 'empty' };
+  }
+  const command = parseNamed(query);
+  return command.kind === 'error' ? (parseSqlCommand(query) ?? command) : command;
 }
 
 function parseNamed(query: string): ParsedCommand {

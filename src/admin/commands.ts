@@ -6,6 +6,8 @@ import {
   databaseNotPaused,
   databaseRequired,
   invalidClientPointer,
+  invalidServerPointer,
+  serverNotFound,
 } from './console-errors.ts';
 import { isConsoleDatabase } from './console-welcome.ts';
 import type { CommandCall, CommandError, CommandOutcome, Control } from './control.ts';
@@ -16,7 +18,7 @@ export type ConsoleRole = 'admin' | 'stats';
 /** Commands that act on the pooler, as against those that only show or do nothing. */
 export type ActionCommand = Extract<
   ConsoleCommand,
-  { readonly kind: 'set' | 'reload' | 'database' | 'kill_client' | 'shutdown' }
+  { readonly kind: 'set' | 'reload' | 'database' | 'kill_client' | 'kill_server' | 'shutdown' }
 >;
 
 /**
@@ -26,14 +28,23 @@ export type ActionCommand = Extract<
 const STATS_KINDS: ReadonlySet<ConsoleCommand['kind']> = new Set<ConsoleCommand['kind']>([
   'empty',
   'show',
+  'rows',
   'show_parameter',
   'set_ignored',
+  'constants',
+  'no_rows',
+  'transaction',
+  'deallocate',
+  'harmless',
 ]);
 
 /** Tells whether `role` may give `command`. */
 export function isPermitted(command: ConsoleCommand, role: ConsoleRole): boolean {
   if (role === 'admin') {
     return true;
+  }
+  if (command.kind === 'sequence') {
+    return command.commands.every((part) => isPermitted(part, role));
   }
   return command.kind === 'unsupported' ? command.role === 'stats' : STATS_KINDS.has(command.kind);
 }
@@ -66,7 +77,10 @@ function auditSubject(command: ActionCommand): string {
       return command.database === null ? verb : `${verb} '${command.database}'`;
     }
     case 'kill_client':
-      return command.id === null ? 'KILL_CLIENT' : `KILL_CLIENT '${command.id}'`;
+    case 'kill_server': {
+      const verb = command.kind.toUpperCase();
+      return command.id === null ? verb : `${verb} '${command.id}'`;
+    }
     case 'shutdown':
       return command.mode === 'immediate' ? 'SHUTDOWN' : `SHUTDOWN ${command.mode.toUpperCase()}`;
     default:
@@ -88,6 +102,7 @@ export function commandTag(command: ActionCommand): string {
       return command.verb.toUpperCase();
     case 'reload':
     case 'kill_client':
+    case 'kill_server':
     case 'shutdown':
       return command.kind.toUpperCase();
     default:
@@ -129,14 +144,34 @@ function runDatabaseCommand(
   }
 }
 
-function runKillClient(id: string | null, control: Control, call: CommandCall): CommandOutcome {
-  // Both forms of an id that SHOW CLIENTS shows: `id` in decimal, `ptr` in hexadecimal.
+/**
+ * Reads an id in both forms that SHOW tells it in: `id` in decimal, `ptr` in hexadecimal.
+ *
+ * @returns `malformed` for anything else, `unknown` for a number that no connection has: past 2^53
+ * neighbours share one number, and the wrong connection could be found.
+ */
+function readId(id: string | null): number | 'malformed' | 'unknown' {
   if (id === null || !/^(?:[0-9]+|0[xX][0-9a-fA-F]+)$/.test(id)) {
-    return invalidClientPointer();
+    return 'malformed';
   }
   const number = Number(id);
-  // Past 2^53 neighbours share one number, and the wrong client could be found.
-  return Number.isSafeInteger(number) ? control.killClient(number, call) : clientNotFound();
+  return Number.isSafeInteger(number) ? number : 'unknown';
+}
+
+function runKillClient(id: string | null, control: Control, call: CommandCall): CommandOutcome {
+  const number = readId(id);
+  if (typeof number === 'number') {
+    return control.killClient(number, call);
+  }
+  return number === 'malformed' ? invalidClientPointer() : clientNotFound();
+}
+
+function runKillServer(id: string | null, control: Control, call: CommandCall): CommandOutcome {
+  const number = readId(id);
+  if (typeof number === 'number') {
+    return control.killServer(number, call);
+  }
+  return number === 'malformed' ? invalidServerPointer() : serverNotFound();
 }
 
 /** Carries out a command that the client is permitted to give. */
@@ -154,6 +189,8 @@ export function runCommand(
       return runDatabaseCommand(command.verb, command.database, control, call);
     case 'kill_client':
       return runKillClient(command.id, control, call);
+    case 'kill_server':
+      return runKillServer(command.id, control, call);
     case 'shutdown':
       return control.shutdown(command.mode, call);
     default:

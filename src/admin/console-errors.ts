@@ -1,10 +1,11 @@
 import { SqlState } from '../protocol/sqlstate.ts';
+import { ConsoleSqlState } from './console-sqlstate.ts';
 import type { CommandError } from './control.ts';
 
 /** Longest part of a query or name that an error text repeats, in UTF-16 units. */
 export const MAX_QUOTED_LENGTH = 127;
 
-function commandError(sqlstate: SqlState, message: string): CommandError {
+function commandError(sqlstate: ConsoleSqlState, message: string): CommandError {
   return { kind: 'error', sqlstate, message };
 }
 
@@ -38,6 +39,14 @@ export function notSupportedYet(command: string): CommandError {
   return commandError(SqlState.FeatureNotSupported, `${command} is not supported yet`);
 }
 
+/** A message that the console does not answer. */
+export function functionCallsNotSupported(): CommandError {
+  return commandError(
+    SqlState.FeatureNotSupported,
+    'unsupported packet type for admin console: 70',
+  );
+}
+
 /** DISABLE or ENABLE without a name. */
 export function databaseRequired(): CommandError {
   return commandError(SqlState.SyntaxError, 'a database is required');
@@ -56,6 +65,16 @@ export function invalidClientPointer(): CommandError {
 /** KILL_CLIENT with a number that belongs to no client. */
 export function clientNotFound(): CommandError {
   return commandError(SqlState.UndefinedObject, 'client not found');
+}
+
+/** KILL_SERVER with something that is no number. */
+export function invalidServerPointer(): CommandError {
+  return commandError(SqlState.SyntaxError, 'invalid server pointer supplied');
+}
+
+/** KILL_SERVER with a number that belongs to no server connection. */
+export function serverNotFound(): CommandError {
+  return commandError(SqlState.UndefinedObject, 'server not found');
 }
 
 /** A command aimed at a database that does not exist. */
@@ -99,4 +118,96 @@ export function setFailed(): CommandError {
 /** A waiting command that was ended by a cancel request. */
 export function canceled(): CommandError {
   return commandError(SqlState.QueryCanceled, 'canceling statement due to user request');
+}
+
+/** A command after an error inside a transaction block. */
+export function inFailedTransaction(): CommandError {
+  return commandError(
+    ConsoleSqlState.InFailedTransaction,
+    'current transaction is aborted, commands ignored until end of transaction block',
+  );
+}
+
+/** SAVEPOINT and its like outside of a transaction block. */
+export function transactionBlockNeeded(command: string): CommandError {
+  return commandError(
+    ConsoleSqlState.NoActiveTransaction,
+    `${command} can only be used in transaction blocks`,
+  );
+}
+
+/** A savepoint that was never set, or is gone. */
+export function noSuchSavepoint(name: string): CommandError {
+  return commandError(ConsoleSqlState.InvalidSavepoint, `savepoint "${cut(name)}" does not exist`);
+}
+
+/** More savepoints, statements or portals than a session keeps. */
+export function tooMany(what: string): CommandError {
+  return commandError(SqlState.ProgramLimitExceeded, `too many ${what} on the console`);
+}
+
+/** A parameter, which no command has. @param symbol - as `$1`. */
+export function undefinedParameter(symbol: string): CommandError {
+  return commandError(
+    ConsoleSqlState.UndefinedParameter,
+    `there is no parameter ${symbol}: console commands take none`,
+  );
+}
+
+/** Parse with types of parameters. */
+export function parametersNotSupported(): CommandError {
+  return commandError(SqlState.FeatureNotSupported, 'console commands take no parameters');
+}
+
+/** A query that reads PostgreSQL's catalogs. */
+export function catalogsNotSupported(): CommandError {
+  return commandError(
+    SqlState.FeatureNotSupported,
+    'the console has no system catalogs, use SHOW HELP;',
+  );
+}
+
+/** Parse of several statements at once. */
+export function multipleCommands(): CommandError {
+  return commandError(
+    SqlState.SyntaxError,
+    'cannot insert multiple commands into a prepared statement',
+  );
+}
+
+/** A prepared statement that does not exist. */
+export function noSuchStatement(name: string): CommandError {
+  const subject = name === '' ? 'unnamed prepared statement' : `prepared statement "${cut(name)}"`;
+  return commandError(ConsoleSqlState.InvalidStatementName, `${subject} does not exist`);
+}
+
+/** Parse under a name that is taken. */
+export function statementExists(name: string): CommandError {
+  return commandError(
+    ConsoleSqlState.DuplicateStatement,
+    `prepared statement "${cut(name)}" already exists`,
+  );
+}
+
+/** A portal that does not exist. */
+export function noSuchPortal(name: string): CommandError {
+  return commandError(ConsoleSqlState.InvalidCursorName, `portal "${cut(name)}" does not exist`);
+}
+
+/** Bind under a name that is taken. */
+export function portalExists(name: string): CommandError {
+  return commandError(ConsoleSqlState.DuplicateCursor, `cursor "${cut(name)}" already exists`);
+}
+
+/** A second Execute of a portal that has acted. */
+export function portalCannotRun(name: string): CommandError {
+  return commandError(
+    SqlState.ObjectNotInPrerequisiteState,
+    `portal "${cut(name)}" cannot be run anymore`,
+  );
+}
+
+/** Messages that contradict what went before, or themselves. */
+export function protocolViolation(message: string): CommandError {
+  return commandError(SqlState.ProtocolViolation, message);
 }

@@ -1,59 +1,51 @@
 import {
+  EMPTY_QUERY_RESPONSE,
   writeCommandComplete,
-  writeDataRow,
   writeErrorResponse,
   writeNoticeResponse,
   writeReadyForQuery,
-  writeRowDescription,
 } from '../protocol/backend-writer.ts';
-import { TransactionStatus } from '../protocol/codes.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
-import type { CommandDone, CommandError, Control } from './control.ts';
-import { HELP_LINES, SHOW_TABLES, type TableTopic } from './show-tables.ts';
+import type { Answer, Notice } from './console-answers.ts';
+import type { CommandDone, CommandError } from './control.ts';
+import { describeColumns, encodeRow } from './extended-replies.ts';
+import type { ColumnFormats } from './format-codes.ts';
+import type { Row } from './row-condition.ts';
 
-const TEXT_OID = 25;
-
-/** ReadyForQuery outside a transaction, the only one the console sends. A shared constant. */
-export const CONSOLE_READY: Buffer = writeReadyForQuery(TransactionStatus.Idle);
-
-function notice(message: string, detail?: string): Buffer {
-  return writeNoticeResponse({
-    severity: 'NOTICE',
-    sqlstate: SqlState.SuccessfulCompletion,
-    message,
-    detail,
-  });
+/** Builds a notice or warning. */
+export function replyNotice(notice: Notice): Buffer {
+  const { severity, sqlstate, message, detail } = notice;
+  return writeNoticeResponse({ severity, sqlstate, message, detail });
 }
 
-/** Builds the reply to SHOW of a table: RowDescription, DataRows, CommandComplete. */
-export function replyTable(topic: TableTopic, control: Control): Buffer {
-  const { columns, rows } = SHOW_TABLES[topic];
+/** Builds rows in the formats asked for. */
+export function replyRows(answer: Answer, rows: readonly Row[], formats: ColumnFormats): Buffer {
+  const { columns } = answer;
+  return Buffer.concat(columns === null ? [] : rows.map((row) => encodeRow(row, columns, formats)));
+}
+
+/** Builds the end of a reply. @param count - rows that went before it. */
+export function replyTag(answer: Answer, count: number): Buffer {
+  return answer.tag === null ? EMPTY_QUERY_RESPONSE : writeCommandComplete(answer.tag(count));
+}
+
+/** Builds the whole reply to a simple query but for ReadyForQuery: all in text format. */
+export function replyAnswer(answer: Answer): Buffer {
+  const { notices, columns, rows } = answer;
   return Buffer.concat([
-    writeRowDescription(columns),
-    ...rows(control).map(writeDataRow),
-    writeCommandComplete('SHOW'),
-  ]);
-}
-
-/** Builds the reply to SHOW HELP: a notice and a tag, without a result set. */
-export function replyHelp(): Buffer {
-  const detail = HELP_LINES.map((line) => `\n\t${line}`).join('');
-  return Buffer.concat([notice('Console usage', detail), writeCommandComplete('SHOW')]);
-}
-
-/** Builds the reply to SHOW of a client-side parameter. @param name - also the column's name. */
-export function replyParameter(name: string, value: string): Buffer {
-  return Buffer.concat([
-    writeRowDescription([{ name, typeOid: TEXT_OID, typeSize: -1 }]),
-    writeDataRow([value]),
-    writeCommandComplete('SHOW'),
+    ...notices.map(replyNotice),
+    ...(columns === null ? [] : [describeColumns(columns, [])]),
+    replyRows(answer, rows, []),
+    replyTag(answer, rows.length),
   ]);
 }
 
 /** Builds the reply to a command that succeeded. @param tag - used unless `done` has one. */
 export function replyDone(done: CommandDone, tag: string): Buffer {
   return Buffer.concat([
-    ...(done.notices ?? []).map((text) => notice(text)),
+    ...(done.notices ?? []).map((message) =>
+      replyNotice({ severity: 'NOTICE', sqlstate: SqlState.SuccessfulCompletion, message }),
+    ),
     writeCommandComplete(done.tag ?? tag),
   ]);
 }
@@ -67,4 +59,9 @@ export function replyError(error: CommandError): Buffer {
 /** Builds the last message of a session that cannot go on. */
 export function replyFatal(sqlstate: SqlState, message: string): Buffer {
   return writeErrorResponse({ severity: 'FATAL', sqlstate, message });
+}
+
+/** Builds ReadyForQuery. @param status - one of `TransactionStatus`. */
+export function replyReady(status: number): Buffer {
+  return writeReadyForQuery(status);
 }

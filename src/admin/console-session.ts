@@ -1,5 +1,3 @@
-import { assertNever } from '../base/assert.ts';
-import { EMPTY_QUERY_RESPONSE } from '../protocol/backend-writer.ts';
 import { FrontendCode } from '../protocol/codes.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
 import { type ConsoleCommand, parseCommand } from './command-parser.ts';
@@ -11,22 +9,32 @@ import {
   isPermitted,
   runCommand,
 } from './commands.ts';
-import { adminAccessNeeded, canceled } from './console-errors.ts';
 import {
-  CONSOLE_READY,
-  replyDone,
-  replyError,
-  replyFatal,
-  replyHelp,
-  replyParameter,
-  replyTable,
-} from './console-replies.ts';
-import type { Actor, Control, SettledOutcome } from './control.ts';
+  type Answer,
+  answerCommand,
+  isAction,
+  type PassiveCommand,
+  plainAnswer,
+} from './console-answers.ts';
+import {
+  adminAccessNeeded,
+  canceled,
+  functionCallsNotSupported,
+  inFailedTransaction,
+  noSuchStatement,
+  protocolViolation,
+} from './console-errors.ts';
+import { replyAnswer, replyDone, replyError, replyFatal, replyReady } from './console-replies.ts';
+import type { Actor, CommandError, Control, SettledOutcome } from './control.ts';
+import { ExtendedProtocol, type ExtendedRequest } from './extended-protocol.ts';
+import { type ConsoleRequest, decodeRequest } from './requests.ts';
+import { StatementStore } from './statement-store.ts';
+import { TransactionBlock, type TransactionCommand } from './transaction-block.ts';
 
 /** Messages kept while a command waits for its answer. */
-export const MAX_QUEUED_MESSAGES = 100;
-/** Characters of query text kept while a command waits for its answer, over all messages. */
-export const MAX_QUEUED_CHARACTERS = 65_536;
+export const MAX_QUEUED_MESSAGES = 500;
+/** Bytes of messages kept while a command waits for its answer, over all messages. */
+export const MAX_QUEUED_BYTES = 65_536;
 
 /** What a console session needs from around it. */
 export interface ConsoleSessionOptions {
@@ -39,13 +47,16 @@ export interface ConsoleSessionOptions {
   readonly audit: (commandText: string, actor: Actor) => void;
 }
 
-type Input =
-  | { readonly kind: 'query'; readonly sql: string }
-  | { readonly kind: 'message'; readonly code: number };
+interface Input {
+  readonly request: ConsoleRequest;
+  readonly bytes: number;
+}
 
 /** A command whose outcome is not known yet. */
 interface PendingCommand {
   readonly command: ActionCommand;
+  /** Whether Execute gave it, so that a Sync is still to come. */
+  readonly isExtended: boolean;
   /** `null` until the command has said that it waits. */
   abandon: (() => void) | null;
 }
@@ -58,23 +69,6 @@ const IGNORED_CODES: ReadonlySet<number> = new Set([
   FrontendCode.Flush,
 ]);
 
-const KNOWN_CODES: ReadonlySet<number> = new Set([
-  FrontendCode.Bind,
-  FrontendCode.Close,
-  FrontendCode.Describe,
-  FrontendCode.Execute,
-  FrontendCode.FunctionCall,
-  FrontendCode.Parse,
-  FrontendCode.Sync,
-]);
-
-/** These three have a text of their own in PgBouncer. */
-const STATEMENT_CODES: ReadonlySet<number> = new Set([
-  FrontendCode.Parse,
-  FrontendCode.Bind,
-  FrontendCode.Execute,
-]);
-
 function isGlobalPause(command: ActionCommand): boolean {
   return command.kind === 'database' && command.verb === 'pause' && command.database === null;
 }
@@ -85,13 +79,16 @@ function isGlobalPause(command: ActionCommand): boolean {
  * Answers strictly in the order in which messages arrive. A command may take its time (PAUSE,
  * WAIT_CLOSE): what arrives meanwhile is kept, up to a limit, and answered after it.
  *
- * COMPAT: PgBouncer closes the connection on any message of the extended query protocol. Here an
- * ERROR answers it, messages are skipped until Sync, and the session goes on.
+ * COMPAT: PgBouncer closes the connection on any message of the extended query protocol, and knows
+ * no BEGIN. Here drivers may use both.
  */
 export class ConsoleSession {
   readonly #options: ConsoleSessionOptions;
   readonly #queue: Input[] = [];
-  #queuedCharacters = 0;
+  readonly #block = new TransactionBlock();
+  readonly #store = new StatementStore();
+  readonly #extended: ExtendedProtocol;
+  #queuedBytes = 0;
   #pending: PendingCommand | null = null;
   #isPumping = false;
   #isSkippingToSync = false;
@@ -99,32 +96,30 @@ export class ConsoleSession {
 
   constructor(options: ConsoleSessionOptions) {
     this.#options = options;
+    this.#extended = new ExtendedProtocol({
+      store: this.#store,
+      block: this.#block,
+      understand: (sql) => this.#understand(sql),
+      answer: (command) => this.#answer(command),
+    });
   }
 
   /**
-   * Takes a Query message.
-   *
-   * @param sql - its text without the final zero byte.
-   * @returns `false` if the session is over and the connection is to be closed.
-   */
-  onQuery(sql: string): boolean {
-    return this.#accept({ kind: 'query', sql }, sql.length);
-  }
-
-  /**
-   * Takes any message but Query and Terminate.
+   * Takes any message but Terminate.
    *
    * @param code - its type byte.
+   * @param body - what follows its length; borrowed.
    * @returns `false` if the session is over and the connection is to be closed.
    */
-  onMessage(code: number): boolean {
+  onMessage(code: number, body: Buffer): boolean {
     if (IGNORED_CODES.has(code)) {
       return !this.#isClosed;
     }
-    if (!KNOWN_CODES.has(code)) {
+    const request = decodeRequest(code, body);
+    if (request === null) {
       return this.#fail(SqlState.ProtocolViolation, 'unknown pkt');
     }
-    return this.#accept({ kind: 'message', code }, 0);
+    return this.#accept({ request, bytes: body.length });
   }
 
   /**
@@ -147,7 +142,7 @@ export class ConsoleSession {
       // Refused during a shutdown, which is as it should be: nobody is to be told.
       control.resume(null, { actor, settle: () => undefined });
     }
-    this.#reply(replyError(canceled()));
+    this.#replyError(canceled(), pending.isExtended);
     this.#pump();
   }
 
@@ -155,11 +150,11 @@ export class ConsoleSession {
   onClosed(): void {
     this.#isClosed = true;
     this.#queue.length = 0;
-    this.#queuedCharacters = 0;
+    this.#queuedBytes = 0;
     this.#takePending();
   }
 
-  #accept(input: Input, characters: number): boolean {
+  #accept(input: Input): boolean {
     if (this.#isClosed) {
       return false;
     }
@@ -167,7 +162,7 @@ export class ConsoleSession {
     const isWaiting = this.#pending !== null;
     const isTooMuch =
       this.#queue.length >= MAX_QUEUED_MESSAGES ||
-      characters > MAX_QUEUED_CHARACTERS - this.#queuedCharacters;
+      input.bytes > MAX_QUEUED_BYTES - this.#queuedBytes;
     if (isWaiting && isTooMuch) {
       return this.#fail(
         SqlState.ProgramLimitExceeded,
@@ -175,7 +170,7 @@ export class ConsoleSession {
       );
     }
     this.#queue.push(input);
-    this.#queuedCharacters += characters;
+    this.#queuedBytes += input.bytes;
     this.#pump();
     return !this.#isClosed;
   }
@@ -192,91 +187,127 @@ export class ConsoleSession {
         if (input === undefined) {
           break;
         }
-        this.#process(input);
+        this.#queuedBytes -= input.bytes;
+        this.#process(input.request);
       }
     } finally {
       this.#isPumping = false;
     }
   }
 
-  #process(input: Input): void {
-    if (input.kind === 'message') {
-      this.#processMessage(input.code);
-      return;
-    }
-    this.#queuedCharacters -= input.sql.length;
-    if (!this.#isSkippingToSync) {
-      this.#processQuery(input.sql);
-    }
-  }
-
-  #processMessage(code: number): void {
-    if (code === FrontendCode.Sync) {
-      this.#isSkippingToSync = false;
-      this.#options.send(CONSOLE_READY);
+  #process(request: ConsoleRequest): void {
+    if (request.kind === 'sync') {
+      this.#onSync();
       return;
     }
     if (this.#isSkippingToSync) {
       return;
     }
-    const message = STATEMENT_CODES.has(code)
-      ? 'extended query protocol not supported by admin console'
-      : `unsupported packet type for admin console: ${String(code)}`;
-    const error = replyError({ kind: 'error', sqlstate: SqlState.FeatureNotSupported, message });
-    if (code === FrontendCode.FunctionCall) {
-      // Not part of the extended query protocol: no Sync follows it.
-      this.#reply(error);
-      return;
-    }
-    this.#isSkippingToSync = true;
-    this.#options.send(error);
-  }
-
-  #processQuery(sql: string): void {
-    const command = parseCommand(sql);
-    if (command.kind === 'error') {
-      this.#reply(replyError(command));
-    } else if (isPermitted(command, this.#options.role)) {
-      this.#execute(command);
-    } else {
-      this.#reply(replyError(adminAccessNeeded()));
-    }
-  }
-
-  #execute(command: ConsoleCommand): void {
-    switch (command.kind) {
-      case 'empty':
-        this.#reply(EMPTY_QUERY_RESPONSE);
+    switch (request.kind) {
+      case 'query':
+        this.#onQuery(request.sql);
         return;
-      case 'show':
-        this.#reply(
-          command.topic === 'help' ? replyHelp() : replyTable(command.topic, this.#options.control),
-        );
+      case 'function_call':
+        // Not part of the extended query protocol: no Sync follows it.
+        this.#replyError(functionCallsNotSupported(), false);
         return;
-      case 'show_parameter':
-        this.#reply(replyParameter(command.name, command.value));
-        return;
-      case 'set_ignored':
-        this.#reply(replyDone({ kind: 'done', notices: ['SET ignored'] }, 'SET'));
-        return;
-      case 'unsupported':
-        this.#reply(replyError(command.refusal));
-        return;
-      case 'set':
-      case 'reload':
-      case 'database':
-      case 'kill_client':
-      case 'shutdown':
-        this.#act(command);
+      case 'malformed':
+        this.#replyError(protocolViolation(request.problem), !request.isQuery);
         return;
       default:
-        assertNever(command);
+        this.#onExtended(request);
     }
   }
 
-  #act(command: ActionCommand): void {
+  #onSync(): void {
+    this.#isSkippingToSync = false;
+    if (!this.#block.isOpen) {
+      this.#store.closePortals();
+    }
+    this.#options.send(this.#ready());
+  }
+
+  #onExtended(request: ExtendedRequest): void {
+    const outcome = this.#extended.onRequest(request);
+    if (outcome.kind === 'reply') {
+      this.#options.send(outcome.messages);
+    } else if (outcome.kind === 'error') {
+      this.#replyError(outcome, true);
+    } else {
+      this.#act(outcome.command, true);
+    }
+  }
+
+  #onQuery(sql: string): void {
+    this.#store.closeUnnamed();
+    const command = this.#understand(sql);
+    if (command.kind === 'error') {
+      this.#replyError(command, false);
+    } else if (!isAction(command)) {
+      this.#answerAll(command.kind === 'sequence' ? command.commands : [command]);
+    } else if (this.#block.isFailed) {
+      this.#replyError(inFailedTransaction(), false);
+    } else {
+      this.#act(command, false);
+    }
+  }
+
+  /** Answers the commands of one simple query, up to the first that fails. */
+  #answerAll(commands: readonly PassiveCommand[]): void {
+    const messages: Buffer[] = [];
+    for (const command of commands) {
+      const answer = this.#answer(command);
+      if ('kind' in answer) {
+        this.#replyError(answer, false, messages);
+        return;
+      }
+      messages.push(replyAnswer(answer));
+    }
+    this.#options.send(Buffer.concat([...messages, this.#ready()]));
+  }
+
+  /** Reads a query and checks that this client may give it. */
+  #understand(sql: string): ConsoleCommand | CommandError {
+    const command = parseCommand(sql);
+    return command.kind === 'error' || isPermitted(command, this.#options.role)
+      ? command
+      : adminAccessNeeded();
+  }
+
+  #answer(command: PassiveCommand): Answer | CommandError {
+    if (command.kind === 'transaction') {
+      return this.#controlTransaction(command.command);
+    }
+    // An empty query is no command, and answered in any state.
+    if (this.#block.isFailed && command.kind !== 'empty') {
+      return inFailedTransaction();
+    }
+    if (command.kind !== 'deallocate') {
+      return answerCommand(command, this.#options);
+    }
+    const { name, tag } = command;
+    const isFound = this.#store.closeStatement(name);
+    return isFound || name === null ? plainAnswer(tag) : noSuchStatement(name);
+  }
+
+  #controlTransaction(command: TransactionCommand): Answer | CommandError {
+    const outcome = this.#block.run(command);
+    if (outcome.kind === 'error') {
+      return outcome;
+    }
+    if (!this.#block.isOpen) {
+      this.#store.closePortals();
+    }
+    const { tag, warning } = outcome;
+    return plainAnswer(
+      tag,
+      ...(warning === null ? [] : [{ severity: 'WARNING' as const, ...warning }]),
+    );
+  }
+
+  #act(command: ActionCommand, isExtended: boolean): void {
     const { control, actor, audit } = this.#options;
-    const pending: PendingCommand = { command, abandon: null };
+    const pending: PendingCommand = { command, isExtended, abandon: null };
     this.#pending = pending;
     audit(auditText(command), actor);
     const settle = (outcome: SettledOutcome): void => {
@@ -296,14 +327,15 @@ export class ConsoleSession {
       return;
     }
     this.#pending = null;
-    const { command } = pending;
+    const { command, isExtended } = pending;
     if (outcome.kind === 'error') {
-      this.#reply(replyError(outcome));
+      this.#replyError(outcome, isExtended);
     } else if (command.kind === 'shutdown' && command.mode === 'immediate') {
       // The connection just closes; a tag would promise that the session goes on.
       this.onClosed();
     } else {
-      this.#reply(replyDone(outcome, commandTag(command)));
+      const ready = isExtended ? [] : [this.#ready()];
+      this.#options.send(Buffer.concat([replyDone(outcome, commandTag(command)), ...ready]));
     }
     this.#pump();
   }
@@ -316,8 +348,21 @@ export class ConsoleSession {
     return pending;
   }
 
-  #reply(messages: Buffer): void {
-    this.#options.send(Buffer.concat([messages, CONSOLE_READY]));
+  /**
+   * Sends an error; ReadyForQuery follows at once, or at the Sync up to which all is skipped.
+   *
+   * @param before - what goes out in front of it.
+   */
+  #replyError(error: CommandError, isExtended: boolean, before: readonly Buffer[] = []): void {
+    this.#block.onError();
+    this.#store.closePortals();
+    this.#isSkippingToSync = isExtended;
+    const ready = isExtended ? [] : [this.#ready()];
+    this.#options.send(Buffer.concat([...before, replyError(error), ...ready]));
+  }
+
+  #ready(): Buffer {
+    return replyReady(this.#block.status);
   }
 
   /** Ends the session with a FATAL error. @returns `false`: the connection is to be closed. */

@@ -1,11 +1,14 @@
-import type { SqlState } from '../protocol/sqlstate.ts';
+import type { ConsoleSqlState } from './console-sqlstate.ts';
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DnsHostSnapshot,
   ListsSnapshot,
+  MemorySnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
+  SocketSnapshot,
   StateSnapshot,
   StatsSnapshot,
   UserSnapshot,
@@ -30,7 +33,7 @@ export interface CommandDone {
 /** A command that was refused or failed; the session stays open. */
 export interface CommandError {
   readonly kind: 'error';
-  readonly sqlstate: SqlState;
+  readonly sqlstate: ConsoleSqlState;
   readonly message: string;
 }
 
@@ -77,12 +80,18 @@ export interface Control {
   clients(): readonly ClientSnapshot[];
   /** All servers; pool by pool, in the order in which they shall be shown. */
   servers(): readonly ServerSnapshot[];
+  /** All client and server sockets, logins included; in the order in which they shall be shown. */
+  sockets(): readonly SocketSnapshot[];
+  /** How many objects of each kind are kept. */
+  memory(): MemorySnapshot;
   /** All databases, the console's own included, idle automatic ones left out, in any order. */
   databases(): readonly DatabaseSnapshot[];
   /** All known users, the console's own included, in any order. */
   users(): readonly UserSnapshot[];
   /** One entry for each database that has a pool, in any order. */
   stats(): readonly StatsSnapshot[];
+  /** All host names that have been looked up, in any order. */
+  dnsHosts(): readonly DnsHostSnapshot[];
   lists(): ListsSnapshot;
   state(): StateSnapshot;
   /** All settings in the order in which they shall be shown. */
@@ -104,6 +113,11 @@ export interface Control {
   kill(database: string | null, call: CommandCall): CommandOutcome;
   /** Disconnects the client with this {@link ClientSnapshot.id}; a whole number, not negative. */
   killClient(id: number, call: CommandCall): CommandOutcome;
+  /**
+   * Closes the server connection with this {@link ServerSnapshot.id}; a whole number, not negative.
+   * A client that it serves gets the error 57P01.
+   */
+  killServer(id: number, call: CommandCall): CommandOutcome;
   /** Reads the configuration again. */
   reload(call: CommandCall): CommandOutcome;
   /** Ends the process. A console gets no reply to `immediate`: its connection just closes. */

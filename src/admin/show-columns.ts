@@ -2,14 +2,30 @@ import type { ColumnDescription } from '../protocol/backend-writer.ts';
 import type { Control } from './control.ts';
 
 /** Types of columns, by the names they have in the manual of PostgreSQL. */
-export type ColumnType = 'text' | 'int4' | 'int8' | 'numeric';
+export type ColumnType = 'text' | 'int4' | 'int8' | 'numeric' | 'oid' | 'bool';
 
 const TYPES: Readonly<Record<ColumnType, Pick<ColumnDescription, 'typeOid' | 'typeSize'>>> = {
   text: { typeOid: 25, typeSize: -1 },
   int4: { typeOid: 23, typeSize: 4 },
   int8: { typeOid: 20, typeSize: 8 },
   numeric: { typeOid: 1700, typeSize: -1 },
+  oid: { typeOid: 26, typeSize: 4 },
+  bool: { typeOid: 16, typeSize: 1 },
 };
+
+const NUMBER_OIDS: ReadonlySet<number> = new Set(
+  [TYPES.int4, TYPES.int8, TYPES.numeric, TYPES.oid].map(({ typeOid }) => typeOid),
+);
+
+/** Tells whether a column's cells are numbers. */
+export function isNumberType(typeOid: number): boolean {
+  return NUMBER_OIDS.has(typeOid);
+}
+
+/** Describes a column for RowDescription. */
+export function columnOf(name: string, type: ColumnType): ColumnDescription {
+  return { name, ...TYPES[type] };
+}
 
 const INT4_MAX = 2 ** 31 - 1;
 
@@ -74,7 +90,7 @@ export function defineTable<Row>(
   rows: (control: Control) => readonly Row[],
 ): ShowTable {
   return {
-    columns: columns.map(({ name, type }) => ({ name, ...TYPES[type] })),
+    columns: columns.map(({ name, type }) => columnOf(name, type)),
     rows: (control) =>
       rows(control).map((row) => columns.map(({ type, value }) => cellText(value(row), type))),
   };

@@ -1,5 +1,10 @@
 import { column, defineTable, type ShowColumn, type ShowTable } from './show-columns.ts';
-import type { ClientSnapshot, ConnectionSnapshot, ServerSnapshot } from './snapshots.ts';
+import type {
+  ClientSnapshot,
+  ConnectionSnapshot,
+  ServerSnapshot,
+  SocketSnapshot,
+} from './snapshots.ts';
 import { TimestampFormatter } from './timestamp.ts';
 
 const US_PER_SECOND = 1_000_000;
@@ -63,4 +68,78 @@ export const SHOW_CLIENTS: ShowTable = defineTable(COLUMNS, (control) =>
 /** SHOW SERVERS, in the order of the snapshot. */
 export const SHOW_SERVERS: ShowTable = defineTable(COLUMNS, (control) =>
   connectionRows('S', control.servers()),
+);
+
+interface SocketRow extends ConnectionRow {
+  readonly socket: SocketSnapshot;
+}
+
+/**
+ * What a socket has buffered. Positions within buffers are 0: messages are forwarded from the
+ * buffer that they were read into, and none is kept for a socket that has nothing pending.
+ *
+ * @source PgBouncer manual, "Admin console": SHOW SOCKETS
+ */
+const SOCKET_COLUMNS: readonly ShowColumn<SocketRow>[] = [
+  ...COLUMNS,
+  column('recv_pos', 'int4', () => 0),
+  column('pkt_pos', 'int4', () => 0),
+  column('pkt_remain', 'int4', ({ socket }) => socket.packetRemainBytes),
+  column('send_pos', 'int4', () => 0),
+  column('send_remain', 'int4', ({ socket }) => socket.sendRemainBytes),
+  column('pkt_avail', 'int4', () => 0),
+  column('send_avail', 'int4', () => 0),
+];
+
+function socketRows(sockets: readonly SocketSnapshot[]): readonly SocketRow[] {
+  const timestamps = new TimestampFormatter();
+  return sockets.map((socket) => ({
+    type: socket.type,
+    connection: { ...socket.connection, state: socket.state },
+    timestamps,
+    socket,
+  }));
+}
+
+/** SHOW SOCKETS, in the order of the snapshot. */
+export const SHOW_SOCKETS: ShowTable = defineTable(SOCKET_COLUMNS, (control) =>
+  socketRows(control.sockets()),
+);
+
+/** SHOW ACTIVE_SOCKETS: those in the middle of a message, or with bytes to send. */
+export const SHOW_ACTIVE_SOCKETS: ShowTable = defineTable(SOCKET_COLUMNS, (control) =>
+  socketRows(
+    control
+      .sockets()
+      .filter(({ packetRemainBytes, sendRemainBytes }) => packetRemainBytes + sendRemainBytes > 0),
+  ),
+);
+
+interface WaitRow {
+  readonly client: ClientSnapshot;
+  readonly timestamps: TimestampFormatter;
+}
+
+function waitRows(clients: readonly ClientSnapshot[]): readonly WaitRow[] {
+  const timestamps = new TimestampFormatter();
+  return clients
+    .filter(({ state }) => state === 'waiting')
+    .toSorted((a, b) => b.waitUs - a.waitUs)
+    .map((client) => ({ client, timestamps }));
+}
+
+/** SHOW WAITS: the clients that wait for a server connection, longest first. */
+export const SHOW_WAITS: ShowTable = defineTable<WaitRow>(
+  [
+    column('database', 'text', ({ client }) => client.database ?? '(nodb)'),
+    column('user', 'text', ({ client }) => client.user ?? '(nouser)'),
+    column('wait', 'int4', ({ client }) => client.waitUs / US_PER_SECOND),
+    column('wait_us', 'int4', ({ client }) => client.waitUs % US_PER_SECOND),
+    column('since', 'text', ({ client, timestamps }) => timestamps.format(client.requestTimeMs)),
+    column('id', 'int4', ({ client }) => client.id),
+    column('addr', 'text', ({ client }) => client.addr),
+    column('port', 'int4', ({ client }) => client.port),
+    column('application_name', 'text', ({ client }) => client.applicationName),
+  ],
+  (control) => waitRows(control.clients()),
 );

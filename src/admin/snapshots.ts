@@ -151,6 +151,15 @@ export interface StatsSnapshot {
   readonly averages: StatsCounters;
 }
 
+/** One host name that has been looked up. */
+export interface DnsHostSnapshot {
+  readonly hostname: string;
+  /** Until it is looked up again, 0 when that is due. */
+  readonly ttlMs: number;
+  /** Numeric addresses; none after a failure. */
+  readonly addresses: readonly string[];
+}
+
 /** How many of each kind of thing there are. */
 export interface ListsSnapshot {
   readonly databases: number;
@@ -182,4 +191,28 @@ export interface SettingRow {
   readonly default: string | null;
   /** Whether it can be changed while the pooler runs. */
   readonly changeable: boolean;
+}
+
+/** One socket of a client or a server with what is buffered on it, in bytes. */
+export interface SocketSnapshot {
+  readonly type: 'C' | 'S';
+  readonly connection: ConnectionSnapshot;
+  /** The list it is in, such as `cl_active` or `sv_login`. */
+  readonly state: string;
+  /** Bytes still to come of the message that is being received. */
+  readonly packetRemainBytes: number;
+  /** Bytes written that the kernel has not taken yet. */
+  readonly sendRemainBytes: number;
+}
+
+/** How many objects of each kind are kept. */
+export interface MemorySnapshot {
+  readonly users: number;
+  readonly databases: number;
+  readonly pools: number;
+  /** Requests whose replies are still expected. */
+  readonly outstandingRequests: number;
+  readonly servers: number;
+  /** Logins and consoles included. */
+  readonly clients: number;
 }

@@ -2,7 +2,8 @@ import type { ShutdownMode } from '../admin/control.ts';
 import { ConfigError } from '../config/config-error.ts';
 import type { Config } from '../config/config.ts';
 import { configAfterReload, diffConfigs } from '../config/diff.ts';
-import type { RootLogger } from '../log/logger.ts';
+import { isYamlFile } from '../config/load.ts';
+import type { LogFormat, RootLogger } from '../log/logger.ts';
 import { MetricsService } from '../metrics/metrics-service.ts';
 import { TICK_MS } from '../pool/janitor.ts';
 import { Listeners } from './listeners.ts';
@@ -16,6 +17,10 @@ export interface AppEnvironment extends PoolerEnvironment {
   readonly logger: RootLogger;
   /** Version of this package. */
   readonly packageVersion: string;
+  /** Version of Node.js. */
+  readonly nodeVersion: string;
+  /** Opens the log file by its name, anew if it is open; problems are logged. */
+  openLogFile(file: string): void;
   /** Reads the configuration anew. @throws ConfigError when it cannot be used. */
   loadConfig(): Config;
   /** Calls `action` every `ms` until the returned function is called. */
@@ -29,6 +34,11 @@ const SPOKEN_VERSION = '1.25.2';
 
 /** Exit code after a broken pool-level invariant, for the supervisor to restart. */
 export const EXIT_INVARIANT = 70;
+
+/** Tells what the lines of the log look like: the setting decides, else the kind of file. */
+export function logFormatOf({ file, settings }: Config): LogFormat {
+  return settings.logFormat ?? (isYamlFile(file) ? 'json' : 'pgbouncer');
+}
 
 /** One running maitred. */
 export class App {
@@ -64,7 +74,7 @@ export class App {
       logger: environment.logger,
     });
     this.#pooler.modes.onDrained = () => {
-      this.stop(0);
+      this.stop(0, this.#pooler.modes.shutdown);
     };
   }
 
@@ -94,7 +104,8 @@ export class App {
         this.#logStats();
       }),
     );
-    logger.info('process_up', { version: this.#environment.packageVersion });
+    const { packageVersion: version, nodeVersion: node } = this.#environment;
+    logger.info('process_up', { version, speaks: SPOKEN_VERSION, node });
   }
 
   /** A broken invariant outside of one connection: nothing can be trusted any more. */
@@ -116,7 +127,12 @@ export class App {
   }
 
   #onSettingsChanged(): void {
-    this.#environment.logger.setVerbose(this.#pooler.settings.verbose);
+    const { logger } = this.#environment;
+    const { config, settings } = this.#pooler;
+    logger.setVerbose(settings.verbose);
+    logger.setFormat(logFormatOf(config));
+    // Also when its name is the same: it may have been renamed.
+    this.#environment.openLogFile(settings.logfile);
   }
 
   /**
@@ -137,6 +153,7 @@ export class App {
         logger.error('config_reload_failed', { problem: problem.message, file: problem.file });
       }
       logger.warn('config_reload_failed', { problems: error.problems.length });
+      this.#environment.openLogFile(this.#pooler.settings.logfile);
       return error.message.split('\n')[0] ?? '';
     }
     const { changedSettings, needsRestart } = diffConfigs(this.#pooler.config, next);
@@ -181,7 +198,8 @@ export class App {
   /** SIGUSR1: PAUSE. */
   onPauseSignal(): void {
     const { modes } = this.#pooler;
-    this.#environment.logger.info('signal_received', { signal: 'SIGUSR1' });
+    const ignored = modes.isPaused ? 'got SIGUSR1, but already paused/suspended' : undefined;
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR1' }, ignored);
     if (!modes.isPaused) {
       this.#guard(() => {
         modes.pause(null);
@@ -192,7 +210,10 @@ export class App {
   /** SIGUSR2: RESUME. */
   onResumeSignal(): void {
     const { modes } = this.#pooler;
-    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' });
+    const notPaused = modes.isPaused ? undefined : 'got SIGUSR2, but not paused/suspended';
+    const ignored =
+      modes.shutdown === null ? notPaused : 'got SIGUSR2 while shutting down, ignoring';
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' }, ignored);
     if (modes.isPaused && modes.shutdown === null) {
       this.#guard(() => {
         modes.resume(null);
@@ -214,8 +235,12 @@ export class App {
     });
   }
 
-  /** Ends the process; clients see their sockets close. */
-  stop(code: number): void {
+  /**
+   * Ends the process; clients see their sockets close.
+   *
+   * @param drained - the way of shutting down that has come to its end.
+   */
+  stop(code: number, drained: ShutdownMode | null = null): void {
     if (this.#isStopped) {
       return;
     }
@@ -225,7 +250,8 @@ export class App {
     }
     this.#listeners.closeAll();
     this.#metrics.close();
-    this.#environment.logger.info('process_stopped', { code });
+    const how = drained === null ? {} : { drained };
+    this.#environment.logger.info('process_stopped', { code, ...how });
     this.#environment.exit(code);
   }
 }

@@ -1,13 +1,19 @@
 import { parseArgs } from 'node:util';
 
+/** How to run the pooler. */
+export interface RunArguments {
+  readonly kind: 'run';
+  readonly file: string;
+  readonly verbose: number;
+  readonly quiet: boolean;
+  readonly daemon: boolean;
+  /** System user to run as; `null` leaves it to the setting `user`. */
+  readonly user: string | null;
+}
+
 /** What the command line asks for. */
 export type Arguments =
-  | {
-      readonly kind: 'run';
-      readonly file: string;
-      readonly verbose: number;
-      readonly quiet: boolean;
-    }
+  | RunArguments
   | { readonly kind: 'check' | 'convert'; readonly file: string }
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
@@ -27,18 +33,18 @@ pgbouncer.ini. Environment variables override its settings: MAITRED_LISTEN_PORT 
 listen_port. A file called check or convert is written ./check or ./convert.
 
 Options:
-  -q, --quiet     write no log to standard error
-  -v, --verbose   log more; may be repeated
-  -V, --version   show the version, then exit
-  -h, --help      show this help, then exit
+  -d, --daemon      run in the background; needs the setting pidfile
+  -q, --quiet       write no log to standard error
+  -u, --user=NAME   run as this system user
+  -v, --verbose     log more; may be repeated
+  -V, --version     show the version, then exit
+  -h, --help        show this help, then exit
 `;
 
-/** Options of PgBouncer that are known and not supported. */
-const NOT_SUPPORTED: ReadonlyMap<string, string> = new Map([
-  ['daemon', '-d'],
-  ['reboot', '-R'],
-  ['user', '-u'],
-]);
+/** What to do instead of a takeover, which would have to pass descriptors between processes. */
+const NO_REBOOT =
+  'option -R, --reboot is not supported: set so_reuseport, start the new process beside the old ' +
+  'one, then give SHUTDOWN WAIT_FOR_CLIENTS on the console of the old one';
 
 /** Words that are commands when they stand first. */
 const COMMANDS = ['check', 'convert'] as const;
@@ -86,10 +92,8 @@ export function readArguments(args: readonly string[]): Arguments {
   if (values.version === true) {
     return { kind: 'version' };
   }
-  for (const [name, short] of NOT_SUPPORTED) {
-    if (name in values) {
-      return { kind: 'wrong', problem: `option ${short}, --${name} is not supported yet` };
-    }
+  if (values.reboot === true) {
+    return { kind: 'wrong', problem: NO_REBOOT };
   }
   const [file, ...more] = positionals;
   const command = COMMANDS.find((word) => word === file);
@@ -104,5 +108,7 @@ export function readArguments(args: readonly string[]): Arguments {
     file,
     verbose: values.verbose?.length ?? 0,
     quiet: values.quiet ?? false,
+    daemon: values.daemon ?? false,
+    user: values.user ?? null,
   };
 }

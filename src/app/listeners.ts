@@ -1,7 +1,40 @@
+import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
+import { canReusePort } from '../net/reuse-port.ts';
+import { isUnixSocketAlive } from '../net/unix-socket.ts';
+import { findGroupId } from './system-accounts.ts';
+import { asError, systemErrorText } from './system-error.ts';
+import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
+
+const GROUP_FILE = '/etc/group';
+
+/** The error codes that say that a name has no address. */
+const LOOKUP_FAILURE = /^(?:ENOTFOUND|ENODATA|EAI_[A-Z]+)$/;
+
+/** Path of the unix socket of a port; in the abstract namespace with a NUL in front. */
+function unixSocketPath(directory: string, port: number): string {
+  return `${directory}/.s.PGSQL.${String(port)}`.replace(/^@/, '\0');
+}
+
+/**
+ * Makes sure that no other pooler serves our unix socket. To be asked before the pidfile: of two
+ * poolers with one configuration, the second shall name the true reason.
+ *
+ * @throws Error when somebody accepts connections on it.
+ */
+export async function checkUnixSocketFree(settings: Settings): Promise<void> {
+  const { unixSocketDir: directory, listenPort } = settings;
+  const isInherited = inheritedSockets(process.env, process.pid).length > 0;
+  if (directory === '' || listenPort === 0 || isInherited) {
+    return;
+  }
+  if (await isUnixSocketAlive(unixSocketPath(directory, listenPort))) {
+    throw new Error('unix socket is in use, cannot continue');
+  }
+}
 
 /** The listening sockets of the process. */
 export class Listeners {
@@ -16,44 +49,96 @@ export class Listeners {
   }
 
   /**
-   * Opens all sockets that the settings ask for. A single address that cannot be used is a warning.
+   * Opens all sockets that the settings ask for, or takes those that a service manager passed on.
+   * A single address that cannot be used is a warning.
    *
-   * @throws when no TCP address can be used, when the unix socket cannot, or when there is none.
+   * @throws when a name has no address, when no TCP address can be used, when the unix socket
+   * cannot, or when there is none.
    */
   async open(settings: Settings): Promise<void> {
-    let { listenPort } = settings;
-    const failures: Error[] = [];
-    for (const address of settings.listenAddr) {
-      const hosts = address === '*' ? ['0.0.0.0', '::'] : [address];
-      for (const host of hosts) {
-        try {
-          const listener = await this.#listen({ kind: 'tcp', host, port: listenPort }, settings);
-          // With any free port asked for, all sockets share the one that was found first.
-          listenPort = listener.port;
-        } catch (error) {
-          failures.push(asError(error));
-          this.#logger.warn('listen_failed', { address: host, error: asError(error).message });
-        }
-      }
+    const inherited = inheritedSockets(process.env, process.pid);
+    if (inherited.length > 0) {
+      await this.#openInherited(inherited, settings);
+      return;
     }
-    if (settings.listenAddr.length > 0 && this.#open.length === 0) {
-      const list = settings.listenAddr.join(', ');
-      throw new Error(`failed to listen on any address in listen_addr list: ${list}`, {
-        cause: failures[0],
-      });
+    if (settings.soReuseport && !canReusePort(process.versions.node)) {
+      throw new Error(
+        `so_reuseport needs Node.js 22.12 or newer; this is Node.js ${process.versions.node}`,
+      );
     }
+    const port = await this.#openTcp(settings);
     if (settings.unixSocketDir !== '') {
-      const file = `${settings.unixSocketDir}/.s.PGSQL.${String(listenPort)}`;
-      const path = file.startsWith('@') ? `\0${file.slice(1)}` : file;
-      await this.#listen({ kind: 'unix', path, mode: settings.unixSocketMode }, settings);
+      await this.#openUnix(settings, port);
     }
     if (this.#open.length === 0) {
       throw new Error('nowhere to listen on');
     }
   }
 
+  /** @returns the port, also where any free one was asked for. */
+  async #openTcp(settings: Settings): Promise<number> {
+    const { listenAddr, soReuseport: reusePort } = settings;
+    let port = settings.listenPort;
+    const failures: Error[] = [];
+    for (const host of listenAddr.flatMap((name) => (name === '*' ? ['0.0.0.0', '::'] : [name]))) {
+      try {
+        const listener = await this.#listen({ kind: 'tcp', host, port, reusePort }, settings);
+        // With any free port asked for, all sockets share the one that was found first.
+        port = listener.port;
+      } catch (error) {
+        failures.push(asError(error));
+        throwIfUnknown(host, port, error);
+        this.#logger.warn('listen_failed', { address: host, error: asError(error).message });
+      }
+    }
+    if (listenAddr.length > 0 && this.#open.length === 0) {
+      const list = listenAddr.join(', ');
+      throw new Error(`failed to listen on any address in listen_addr list: ${list}`, {
+        cause: failures[0],
+      });
+    }
+    return port;
+  }
+
+  async #openUnix(settings: Settings, port: number): Promise<void> {
+    const path = unixSocketPath(settings.unixSocketDir, port);
+    const gid = socketGroup(settings.unixSocketGroup);
+    const mode = settings.unixSocketMode;
+    try {
+      await this.#listen({ kind: 'unix', path, port, mode, gid }, settings);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) {
+        // Says by itself what is wrong.
+        throw error;
+      }
+      const why = systemErrorText(error);
+      throw new Error(`failed to create unix socket: ${path}: ${why}`, { cause: error });
+    }
+  }
+
+  async #openInherited(fds: readonly number[], settings: Settings): Promise<void> {
+    const ignored = [
+      ...(settings.listenAddr.length > 0 ? ['listen_addr'] : []),
+      ...(settings.unixSocketDir === '' ? [] : ['unix_socket_dir']),
+    ];
+    for (const name of ignored) {
+      const problem = `sockets passed from service manager, ${name} ignored`;
+      this.#logger.warn('config_warning', { problem });
+    }
+    for (const fd of fds) {
+      try {
+        await this.#listen({ kind: 'inherited', fd }, settings);
+      } catch (error) {
+        const why = systemErrorText(error);
+        const text = `failed to listen on the socket passed from service manager (fd ${String(fd)})`;
+        throw new Error(`${text}: ${why}`, { cause: error });
+      }
+    }
+  }
+
   async #listen(target: ListenTarget, settings: Settings): Promise<Listener> {
-    const unixPath = target.kind === 'unix' ? target.path : null;
+    // Known once the socket is open, and no connection is accepted before.
+    let unixPath: string | null = null;
     const listener = await Listener.open(target, {
       backlog: settings.listenBacklog,
       keepAlive: settings.tcpKeepalive,
@@ -65,21 +150,36 @@ export class Listeners {
         this.#logger.error('accept_failed', { error: error.message });
       },
     });
+    unixPath = pathOf(listener);
     this.#open.push(listener);
-    if (target.kind === 'tcp') {
-      this.#logger.info('listening', { address: target.host, port: listener.port });
-    } else {
-      this.#logger.info('listening', { unix: target.path });
-    }
+    this.#logListening(listener, unixPath);
     return listener;
+  }
+
+  #logListening({ target, address }: Listener, unixPath: string | null): void {
+    const at =
+      target.kind === 'tcp'
+        ? { address: target.host, port: address?.port }
+        : unixPath === null
+          ? { address: address?.address, port: address?.port }
+          : { unix: unixPath };
+    if (target.kind === 'inherited') {
+      const message = `socket passed from service manager (fd ${String(target.fd)})`;
+      this.#logger.info('listening', { ...at, fd: target.fd }, message);
+    } else {
+      this.#logger.info('listening', at);
+    }
   }
 
   /** Closes the TCP sockets; unix sockets stay. */
   closeTcp(): void {
-    for (const listener of this.#open.filter(({ target }) => target.kind === 'tcp')) {
+    const isTcp = (listener: Listener): boolean => listener.address !== null;
+    // The address is gone once a socket is closed: they are told apart before.
+    const unix = this.#open.filter((listener) => !isTcp(listener));
+    for (const listener of this.#open.filter(isTcp)) {
       listener.close();
     }
-    this.#open = this.#open.filter(({ target }) => target.kind !== 'tcp');
+    this.#open = unix;
   }
 
   /** Closes all. */
@@ -91,6 +191,35 @@ export class Listeners {
   }
 }
 
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
+/** The path of a unix socket, empty when it cannot be told; `null` for TCP. */
+function pathOf({ target, address }: Listener): string | null {
+  switch (target.kind) {
+    case 'tcp':
+      return null;
+    case 'unix':
+      return target.path;
+    case 'inherited':
+      return address === null ? inheritedSocketPath(target.fd) : null;
+  }
+}
+
+/** Gives up when a name of listen_addr has no address: that is a mistake, not a passing state. */
+function throwIfUnknown(host: string, port: number, error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && LOOKUP_FAILURE.test(code)) {
+    const call = `getaddrinfo('${host}', '${String(port)}')`;
+    throw new Error(`${call} = name has no address [${code}]`, { cause: error });
+  }
+}
+
+/** The id of the group that owns the unix socket; `null` for that of the process. */
+function socketGroup(name: string): number | null {
+  if (name === '') {
+    return null;
+  }
+  const gid = findGroupId(readFileSync(GROUP_FILE, 'utf8'), name);
+  if (gid === null) {
+    throw new Error(`could not find group '${name}' of unix_socket_group`);
+  }
+  return gid;
 }

@@ -1,31 +1,59 @@
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { systemErrorText } from './system-error.ts';
 
 /**
- * Writes our process id to `file`, which must not name a process that runs.
+ * Makes sure that `file` names no process that runs, and removes it when it names one that is gone.
  *
- * @throws Error when another process runs, or when the file cannot be written.
+ * @returns `true` when a stale file was removed.
+ * @throws Error when another process runs, or when the file says nothing of the kind.
  */
-export function writePidfile(file: string, pid: number): void {
-  let text: string | null = null;
+export function checkPidfile(file: string): boolean {
+  let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new Error(`could not open pidfile '${file}'`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return false;
     }
+    throw openFailure(file, error);
   }
-  if (text !== null && !isStale(text)) {
+  if (!isStale(text)) {
     throw new Error(`pidfile '${file}' exists, another instance running?`);
   }
-  if (text !== null) {
+  try {
     unlinkSync(file);
+  } catch (error) {
+    throw openFailure(file, error);
   }
+  return true;
+}
+
+/**
+ * Writes our process id to `file`, which must not exist.
+ *
+ * @throws Error when it exists, or cannot be written.
+ */
+export function writePidfile(file: string, pid: number): void {
   try {
     writeFileSync(file, `${String(pid)}\n`, { flag: 'wx', mode: 0o644 });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`could not open pidfile '${file}': ${why}`, { cause: error });
+    throw openFailure(file, error);
   }
+}
+
+/** Removes the file at exit, unless it has gone or names another process. Never throws. */
+export function removePidfile(file: string, pid: number): void {
+  try {
+    if (readFileSync(file, 'utf8') === `${String(pid)}\n`) {
+      unlinkSync(file);
+    }
+  } catch {
+    // Gone is what it shall be; what cannot be removed is found stale at the next start.
+  }
+}
+
+function openFailure(file: string, error: unknown): Error {
+  return new Error(`could not open pidfile '${file}': ${systemErrorText(error)}`, { cause: error });
 }
 
 function isStale(text: string): boolean {
@@ -33,19 +61,15 @@ function isStale(text: string): boolean {
     // Not ours to judge.
     return false;
   }
+  const pid = Number(text);
+  if (pid === process.pid) {
+    // We have not written it yet: in a container, the process before us had the same number.
+    return true;
+  }
   try {
-    process.kill(Number(text), 0);
+    process.kill(pid, 0);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
-
-/** Removes the file at exit; it may be gone already. */
-export function removePidfile(file: string): void {
-  try {
-    unlinkSync(file);
-  } catch {
-    // Gone is what it shall be.
   }
 }

@@ -12,16 +12,20 @@ import {
   noSuchDatabase,
   notPaused,
   reloadFailed,
+  serverNotFound,
   setFailed,
   shuttingDown,
 } from '../admin/console-errors.ts';
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DnsHostSnapshot,
   ListsSnapshot,
+  MemorySnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
+  SocketSnapshot,
   StateSnapshot,
   StatsSnapshot,
   UserSnapshot,
@@ -74,6 +78,14 @@ export class PoolerControl implements Control {
     return this.#snapshots.servers();
   }
 
+  sockets(): readonly SocketSnapshot[] {
+    return this.#snapshots.sockets();
+  }
+
+  memory(): MemorySnapshot {
+    return this.#snapshots.memory();
+  }
+
   databases(): readonly DatabaseSnapshot[] {
     return this.#snapshots.databases();
   }
@@ -84,6 +96,10 @@ export class PoolerControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.#statistics.snapshots();
+  }
+
+  dnsHosts(): readonly DnsHostSnapshot[] {
+    return this.#snapshots.dnsHosts();
   }
 
   lists(): ListsSnapshot {
@@ -216,6 +232,21 @@ export class PoolerControl implements Control {
       return clientNotFound();
     }
     client.disconnect(poolerError('adminDisconnect'));
+    return DONE;
+  }
+
+  killServer(id: number): CommandOutcome {
+    const pooler = this.#pooler;
+    const server = pooler.registry.pools
+      .flatMap((pool) => pooler.serversOf(pool))
+      .find((candidate) => candidate.id === id);
+    if (server === undefined) {
+      return serverNotFound();
+    }
+    // Its client leaves first, to learn the true reason; nobody else gets the server meanwhile.
+    server.isCloseNeeded = true;
+    pooler.admissions.clientOf(server.link.client)?.disconnect(poolerError('adminDisconnect'));
+    server.disconnect('admin forced disconnect');
     return DONE;
   }
 

@@ -9,14 +9,17 @@ import { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import { DnsCache } from '../net/dns-cache.ts';
+import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
+import { ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { LinkHost } from '../relay/link.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
-import { connectOptions } from '../server/server-target.ts';
+import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
@@ -54,6 +57,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly admissions: Admissions;
   readonly modes: PoolerModes;
   readonly link: LinkHost;
+  readonly dns: DnsCache;
+  readonly hostTurns = new HostTurns<RelayPool>();
   /** Clients that have not authenticated yet, cancel requests included. */
   readonly logins = new LinkedList<ClientEnd>('login');
   /** Every client connection from accept until it is closed, by id. */
@@ -88,13 +93,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
         return pooler.settings.cancelWaitTimeoutMs;
       },
       nowMs: () => environment.clock.nowMs(),
-      targetOf: (server) => {
-        const options = connectOptions(server.pool.database.config, this.settings);
-        const { address, port } = server.remote;
-        return 'path' in options ? options : { host: address, port };
-      },
+      targetOf: (server) => connectOptions(server.place, this.settings, this.lookup),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
     });
+    this.dns = this.#makeDns(config.settings.resolvConf);
     this.modes = new PoolerModes(this);
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
@@ -184,6 +186,47 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     return this.environment.randomBytes(bytes);
   }
 
+  // ---- host names ----
+
+  #makeDns(resolvConf: string): DnsCache {
+    const resolver = resolvConf === '' ? SYSTEM_RESOLVER_FILES.resolver : resolvConf;
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    return new DnsCache({
+      resolver: new SystemResolver({ ...SYSTEM_RESOLVER_FILES, resolver }),
+      get maxTtlMs() {
+        return pooler.settings.dnsMaxTtlMs;
+      },
+      get failureTtlMs() {
+        return pooler.settings.dnsNxdomainTtlMs;
+      },
+      nowMs: () => this.nowMs(),
+      onFailure: (host, error) => {
+        this.logger.warn('dns_lookup_failed', { host, error: error.code });
+      },
+      onVanished: (host, addresses) => {
+        this.#retire(host, addresses);
+      },
+    });
+  }
+
+  readonly lookup: HostLookup = (host, done) => {
+    this.dns.lookup(host, done);
+  };
+
+  /** Replaces the server connections to addresses that a host name does not have any more. */
+  #retire(host: string, addresses: ReadonlySet<string>): void {
+    for (const server of this.registry.pools.flatMap((pool) => this.serversOf(pool))) {
+      if (server.target.host !== host || !addresses.has(server.place.host ?? '')) {
+        continue;
+      }
+      server.isCloseNeeded = true;
+      if (server.state === ServerState.Login) {
+        server.disconnect('server address changed');
+      }
+    }
+  }
+
   // ---- connections ----
 
   /** Takes a connection accepted by a listener. */
@@ -247,7 +290,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   onReserveUsed(pool: RelayPool): void {
+    const client = this.admissions.clientOf(pool.waitingClients.head);
     this.logger.warn('reserve_pool_used', {
+      ...client?.logFields(),
       database: pool.database.name,
       user: pool.user.name,
     });

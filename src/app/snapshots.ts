@@ -1,17 +1,21 @@
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DnsHostSnapshot,
   ListsSnapshot,
+  MemorySnapshot,
   PoolSnapshot,
   ServerSnapshot,
+  SocketSnapshot,
   UserSnapshot,
 } from '../admin/snapshots.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
+import type { DatabaseConfig } from '../config/config.ts';
 import { positive } from '../pool/effective-settings.ts';
 import { ClientState, ServerState } from '../pool/states.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import { ServerConnection } from '../server/server-connection.ts';
-import { serverAddress } from '../server/server-target.ts';
+import { hostsOf } from '../server/server-target.ts';
 import { CONSOLE_USER } from './admissions.ts';
 import type { Pooler } from './pooler.ts';
 
@@ -52,7 +56,7 @@ export class Snapshots {
         svLogin: pool.loginServers.length,
         maxwaitUs: Math.round(waitedMs * 1000),
         poolMode: pool.limits.poolMode,
-        loadBalanceHosts: null,
+        loadBalanceHosts: loadBalanceHosts(pool.database.config),
       };
     });
     rows.push({
@@ -158,6 +162,41 @@ export class Snapshots {
     };
   }
 
+  /** All sockets of clients and servers, logins included. */
+  sockets(): SocketSnapshot[] {
+    const clients = [...this.#pooler.clients.values()].map((client): SocketSnapshot => ({
+      type: 'C',
+      connection: this.#client(client),
+      state: clientListName(client.state),
+      packetRemainBytes: client.framer.bodyRemaining,
+      sendRemainBytes: client.pendingBytes,
+    }));
+    const servers = this.#pooler.registry.pools.flatMap((pool) =>
+      this.#pooler.serversOf(pool).map((server): SocketSnapshot => ({
+        type: 'S',
+        connection: this.#server(pool, server),
+        state: `sv_${server.state === ServerState.Closed ? ServerState.Login : server.state}`,
+        packetRemainBytes: 0,
+        sendRemainBytes: server.pendingBytes,
+      })),
+    );
+    return [...clients, ...servers];
+  }
+
+  /** The counts of SHOW MEM. */
+  memory(): MemorySnapshot {
+    const { registry, clients } = this.#pooler;
+    const servers = registry.pools.flatMap((pool) => this.#pooler.serversOf(pool));
+    return {
+      users: registry.users.size,
+      databases: registry.databases.size,
+      pools: registry.pools.length,
+      outstandingRequests: servers.reduce((sum, { link }) => sum + link.ledger.length, 0),
+      servers: servers.length,
+      clients: clients.size,
+    };
+  }
+
   /** All databases but unused ones made from `*`; the console's own last. */
   databases(): DatabaseSnapshot[] {
     const { registry, settings } = this.#pooler;
@@ -169,11 +208,10 @@ export class Snapshots {
       if (isIdleAuto) {
         continue;
       }
-      const { address, port } = serverAddress(config);
       rows.push({
         name: database.name,
-        host: address === 'unix' ? config.host : address,
-        port,
+        host: config.host,
+        port: config.port,
         database: config.dbname ?? database.name,
         forceUser: config.user,
         poolSize: config.poolSize ?? settings.defaultPoolSize,
@@ -181,7 +219,7 @@ export class Snapshots {
         reservePoolSize: config.reservePoolSize ?? settings.reservePoolSize,
         serverLifetimeMs: positive(config.serverLifetimeMs, settings.serverLifetimeMs),
         poolMode: config.poolMode,
-        loadBalanceHosts: null,
+        loadBalanceHosts: loadBalanceHosts(config),
         maxConnections: positive(config.maxDbConnections, settings.maxDbConnections),
         currentConnections: database.serverCount,
         maxClientConnections: positive(
@@ -246,6 +284,16 @@ export class Snapshots {
     return rows;
   }
 
+  /** All host names that have been looked up. */
+  dnsHosts(): DnsHostSnapshot[] {
+    const nowMs = this.#pooler.nowMs();
+    return this.#pooler.dns.entries.map(({ name, addresses, expiresAtMs }) => ({
+      hostname: name,
+      ttlMs: Math.max(expiresAtMs - nowMs, 0),
+      addresses,
+    }));
+  }
+
   /** The counts of SHOW LISTS. */
   lists(): ListsSnapshot {
     const { registry, clients, logins } = this.#pooler;
@@ -266,13 +314,31 @@ export class Snapshots {
       loginClients: logins.length,
       freeServers: idle,
       usedServers: servers - idle,
-      dnsNames: 0,
+      dnsNames: this.#pooler.dns.entries.length,
       dnsZones: 0,
-      dnsQueries: 0,
+      dnsQueries: this.#pooler.dns.queryCount,
     };
   }
 }
 
 function serverStateName(state: ServerState): ServerSnapshot['state'] {
   return state === ServerState.Login || state === ServerState.Closed ? 'new' : state;
+}
+
+/** The setting, if there is something to choose from. */
+function loadBalanceHosts(config: DatabaseConfig): string | null {
+  return hostsOf(config).length > 1 ? config.loadBalanceHosts : null;
+}
+
+/** The list a client is in, by the names of SHOW SOCKETS. */
+function clientListName(state: ClientState): string {
+  switch (state) {
+    case ClientState.Login:
+      return 'cl_login';
+    case ClientState.Waiting:
+    case ClientState.WaitingLogin:
+      return 'cl_waiting';
+    default:
+      return 'cl_active';
+  }
 }

@@ -18,6 +18,8 @@ import { RequestIntake } from './request-intake.ts';
 import { readStartupParameters } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** How long a closing connection may linger, so that the last error reaches the client, in ms. */
 export const LINGER_MS = 1000;
 
@@ -74,6 +76,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
+  #isCancelRequest = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -88,6 +91,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         },
         onStartup: (startup) => this.#onStartup(startup),
         onCancelRequest: (processId, secret) => {
+          this.#isCancelRequest = true;
           host.cancel(this, processId, secret);
         },
         onAuthenticated: (success, rest) => {
@@ -101,6 +105,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     );
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
+    if (host.logger.isDebug) {
+      host.logger.debug('client_connected', this.logFields());
+    }
   }
 
   /** Address and port of the client; `unix` on a unix socket. */
@@ -140,7 +147,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const databaseName = database?.name ?? startup.database;
     this.identity = { user, database, consoleRole, databaseName, version: packet.version };
     if (this.#host.settings.logConnections) {
-      this.#host.logger.info('client_login_attempted', { ...this.#logFields(), tls: 'no' });
+      this.#host.logger.info('client_login_attempted', {
+        ...this.logFields(),
+        tls: 'no',
+        replication: 'no',
+      });
     }
     return admission.plan;
   }
@@ -164,6 +175,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#early = rest;
     this.#login = null;
     this.#host.onAuthenticated(this, success);
+    if (this.#host.logger.isDebug) {
+      this.#host.logger.debug('client_logged_in', this.logFields());
+    }
     const role = this.identity?.consoleRole ?? null;
     const pool = role === null ? this.#host.enter(this) : null;
     if (pool !== null && 'error' in pool) {
@@ -230,7 +244,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   #refuse(error: PoolerError, reason: string): void {
     if (!this.isClosed) {
-      this.#host.logger.warn('client_login_failed', { ...this.#logFields(), reason });
+      this.#host.logger.warn('client_login_failed', { ...this.logFields(), reason });
       this.disconnect(error);
     }
   }
@@ -283,7 +297,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   #onConsoleData(bytes: Buffer): void {
-    const verdict = this.#console?.onData(bytes);
+    const verdict = this.#console?.onData(bytes, () => this.#isOutputFull);
     if (verdict === 'terminate') {
       this.onTerminate();
     } else if (verdict === 'close') {
@@ -295,8 +309,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Writes what the console has to say. */
   writeConsole(messages: Buffer): void {
-    if (!this.isClosed) {
-      this.#stream.write(messages);
+    if (!this.isClosed && !this.write(messages)) {
+      this.#updateReading();
     }
   }
 
@@ -310,6 +324,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#isOutputFull = false;
     if (this.link === null) {
       this.#updateReading();
+      if (this.#console !== null) {
+        this.#onConsoleData(NO_BYTES);
+      }
     } else {
       this.link.onClientDrain();
     }
@@ -330,7 +347,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   onStreamFault(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#host.logger.error('invariant_broken', { ...this.#logFields(), error: text });
+    this.#host.logger.error('invariant_broken', { ...this.logFields(), error: text });
     const server = this.link?.server ?? null;
     this.disconnect(poolerError('internalError'));
     server?.disconnect('internal error');
@@ -383,6 +400,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   // ---- the link's and the pool's wishes ----
 
   onServerAssigned(server: ServerEnd): void {
+    if (this.#host.logger.isNoise) {
+      this.#host.logger.debug('client_wait_ended', {
+        ...this.logFields(),
+        to: server.describe(),
+      });
+    }
     if (server.link.begin(this)) {
       this.onLinkReady();
     }
@@ -451,19 +474,19 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (this.isClosed) {
       return;
     }
-    if (this.#host.settings.logPoolerErrors) {
-      this.#host.logger.warn('pooler_error_sent', {
-        ...this.#logFields(),
-        sqlstate: error.sqlstate,
-        error: error.message,
-        detail: error.detail,
-      });
-    }
     // An error in the middle of a row would be read as part of it.
     if (this.link?.isMidReply !== true) {
       this.#stream.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
     }
     this.close(error.message);
+    if (this.#host.settings.logPoolerErrors) {
+      this.#host.logger.warn('pooler_error_sent', {
+        ...this.logFields(),
+        sqlstate: error.sqlstate,
+        error: error.message,
+        detail: error.detail,
+      });
+    }
   }
 
   disconnectSilently(reason: string): void {
@@ -481,13 +504,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    if (this.#host.settings.logDisconnections && this.#isWorthLogging) {
-      this.#host.logger.info('client_disconnected', {
-        ...this.#logFields(),
-        reason,
-        ageSeconds: Math.floor((this.closedAtMs - this.connectedAtMs) / 1000),
-      });
-    }
+    this.#logClosed(reason);
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();
@@ -511,9 +528,23 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
+  #logClosed(reason: string): void {
+    const { logger, settings } = this.#host;
+    const isWorthLogging = settings.logDisconnections && this.#isWorthLogging;
+    if (isWorthLogging || logger.isDebug) {
+      const ageSeconds = Math.floor((this.closedAtMs - this.connectedAtMs) / 1000);
+      const fields = { ...this.logFields(), reason, ageSeconds };
+      if (isWorthLogging) {
+        logger.info('client_disconnected', fields);
+      } else {
+        logger.debug('client_disconnected', fields);
+      }
+    }
+  }
+
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return this.identity !== null || this.#login === null;
+    return this.identity !== null || this.#login === null || this.#isCancelRequest;
   }
 
   /** Closes the socket at once; the end of lingering. */
@@ -521,14 +552,16 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#stream.destroy();
   }
 
-  #logFields(): object {
+  /** Who it is, as the fields of a line in the log. */
+  logFields(): object {
     const { address, port } = this.remote;
+    const isUnix = this.unixPath !== null;
     return {
       client: this.id,
       database: this.identity?.databaseName,
       user: this.identity?.user.name,
       address,
-      port,
+      port: isUnix ? this.#host.settings.listenPort : port,
     };
   }
 }

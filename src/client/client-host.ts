@@ -13,10 +13,14 @@ import type { StartupParameters } from './startup-parameters.ts';
 
 /** The console as seen by the connection that carries it. */
 export interface ConsoleDialogue {
-  /** A simple query. @returns false when the connection must be closed. */
-  onQuery(sql: string): boolean;
-  /** Any other message. @returns false when the connection must be closed. */
-  onMessage(code: number): boolean;
+  /**
+   * Any message but Terminate.
+   *
+   * @param code - its type byte.
+   * @param body - what follows its length; borrowed.
+   * @returns false when the connection must be closed.
+   */
+  onMessage(code: number, body: Buffer): boolean;
   /** A cancel request for this console. */
   onCancel(): void;
   /** The connection is gone. */

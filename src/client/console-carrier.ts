@@ -15,25 +15,23 @@ export class ConsoleCarrier {
     this.#assembler = new MessageAssembler(Math.min(maxPacketBytes, MAX_CONSOLE_MESSAGE_BYTES));
   }
 
-  /** @returns what is to become of the connection. */
-  onData(bytes: Buffer): 'stay' | 'terminate' | 'close' | 'bad' {
+  /**
+   * Hands on the messages in `bytes`, and what an earlier call has left.
+   *
+   * @param isFull - whether the client does not take its answers: the rest of the messages waits
+   *   for the next call, so that a client that never reads cannot make answers pile up.
+   * @returns what is to become of the connection.
+   */
+  onData(bytes: Buffer, isFull: () => boolean): 'stay' | 'terminate' | 'close' | 'bad' {
     let verdict: 'stay' | 'terminate' | 'close' = 'stay';
     const problem = this.#assembler.feed(bytes, (code, body) => {
       if (code === FrontendCode.Terminate) {
         verdict = 'terminate';
-      } else if (!this.#onMessage(code, body)) {
+      } else if (!this.dialogue.onMessage(code, body)) {
         verdict = 'close';
       }
-      return verdict === 'stay';
+      return verdict === 'stay' && !isFull();
     });
     return problem === null ? verdict : 'bad';
-  }
-
-  #onMessage(code: number, body: Buffer): boolean {
-    if (code !== FrontendCode.Query) {
-      return this.dialogue.onMessage(code);
-    }
-    const end = body.indexOf(0);
-    return this.dialogue.onQuery(body.toString('utf8', 0, end === -1 ? body.length : end));
   }
 }

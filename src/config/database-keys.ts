@@ -8,8 +8,8 @@ export const DATABASE_KEYS = {
     default: null,
     group: 'essential',
     check: checkHost,
-    allowed: 'a name, an IPv4 or IPv6 address, or a directory starting with /',
-    doc: 'Name, IPv4 or IPv6 address of the server, or the directory of its Unix socket. Without it, the Unix socket in unix_socket_dir.',
+    allowed: 'names, IPv4 or IPv6 addresses, or directories starting with /, with commas between',
+    doc: 'Name, IPv4 or IPv6 address of the server, or the directory of its Unix socket; several with commas between, see load_balance_hosts. Without it, the Unix socket in unix_socket_dir.',
   }),
   port: int({
     default: 5432,
@@ -123,8 +123,6 @@ export const DATABASE_KEYS = {
   }),
   load_balance_hosts: oneOf(['round-robin', 'disable'], {
     default: 'round-robin',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'there is one host' },
-    doc: 'How one of several hosts is chosen.',
+    doc: 'How one of several hosts is chosen: `round-robin` takes the next one for each connection, `disable` only after a connection that failed.',
   }),
 } as const;

@@ -40,7 +40,14 @@ export interface ConfigDiff {
  *
  * @source PgBouncer, RELOAD: these mark the pools of a database for replacement.
  */
-const RECONNECT_KEYS: readonly string[] = ['dbname', 'host', 'port', 'user', 'connect_query'];
+const RECONNECT_KEYS: readonly string[] = [
+  'dbname',
+  'host',
+  'port',
+  'user',
+  'connect_query',
+  'load_balance_hosts',
+];
 
 function changedKeys(table: SettingTable, oldValues: object, nextValues: object): string[] {
   const before = oldValues as Readonly<Record<string, SettingValue>>;

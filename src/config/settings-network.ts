@@ -38,16 +38,13 @@ export const NETWORK_SETTINGS = {
   }),
   unix_socket_group: str({
     default: '',
-    support: 'not-yet',
     reloadable: false,
-    tolerated: { values: 'any', instead: 'the socket has the group of the process' },
-    doc: 'Group that owns the Unix socket.',
+    doc: 'Group that owns the Unix socket, by name or number. Empty leaves that of the process.',
   }),
   so_reuseport: onOff({
     default: false,
-    support: 'not-yet',
     reloadable: false,
-    doc: 'Let several processes listen on the same TCP port.',
+    doc: 'Let several processes listen on the same TCP port; the system spreads the connections. Needs Node.js 22.12 or newer. Each process needs its own unix_socket_dir and pidfile.',
   }),
   max_packet_size: size({
     default: INT_MAX,
@@ -96,27 +93,22 @@ export const NETWORK_SETTINGS = {
   }),
   dns_max_ttl: time({
     default: 15_000,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
-    doc: 'How long the address of a server name is remembered.',
+    doc: 'How long the addresses of a server name are remembered, whatever the name server says.',
   }),
   dns_nxdomain_ttl: time({
     default: 15_000,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
     doc: 'How long a failed look-up of a server name is remembered.',
   }),
   dns_zone_check_period: time({
     default: 0,
     support: 'not-yet',
-    tolerated: { values: 'any', instead: 'names are looked up for each connection' },
+    tolerated: { values: 'any', instead: 'changes are seen after dns_max_ttl' },
     doc: 'How often the zone of a server name is checked for changes. 0 turns it off.',
   }),
   resolv_conf: str({
     default: '',
-    support: 'not-yet',
     reloadable: false,
-    doc: 'Resolver file to use instead of the one of the system.',
+    doc: 'Resolver file to use instead of /etc/resolv.conf. A name server in it may have a port: `nameserver 127.0.0.1:5353`.',
   }),
   peer_id: int({
     default: 0,

@@ -1,4 +1,14 @@
-import { int, onOff, str, time } from './setting.ts';
+import { int, onOff, oneOf, str, time } from './setting.ts';
+
+/**
+ * Why no line goes to syslog: its socket takes datagrams, which Node.js cannot send to a file name
+ * without native code. Service managers collect standard error instead.
+ */
+const NO_SYSLOG = {
+  values: 'any',
+  instead:
+    'the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog',
+} as const;
 
 /** Settings of the log, the process and what clients are told about themselves. */
 export const PROCESS_SETTINGS = {
@@ -35,34 +45,32 @@ export const PROCESS_SETTINGS = {
   }),
   logfile: str({
     default: '',
-    support: 'not-yet',
     group: 'frequent',
-    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
-    doc: 'File the log is appended to, besides standard output.',
+    doc: 'File the log is appended to, besides standard error. RELOAD and SIGHUP open it anew, after a rotation.',
   }),
   syslog: onOff({
     default: false,
     support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
-    doc: 'Send the log to syslog too.',
+    tolerated: NO_SYSLOG,
+    doc: 'Send the log to syslog too. Node.js cannot send to its socket: let the service manager collect standard error.',
   }),
   syslog_facility: str({
     default: 'daemon',
     support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
+    tolerated: NO_SYSLOG,
     doc: 'Facility of the syslog lines.',
   }),
   syslog_ident: str({
     default: 'pgbouncer',
     support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the log goes to standard error only' },
+    tolerated: NO_SYSLOG,
     doc: 'Program name in the syslog lines.',
   }),
   pidfile: str({
     default: '',
     group: 'frequent',
     reloadable: false,
-    doc: 'File the process id is written to. Empty writes none.',
+    doc: 'File the process id is written to. Empty writes none; option -d needs it.',
   }),
   job_name: str({
     default: 'pgbouncer',
@@ -71,10 +79,8 @@ export const PROCESS_SETTINGS = {
   }),
   user: str({
     default: null,
-    support: 'not-yet',
     reloadable: false,
-    tolerated: { values: 'any', instead: 'the process stays the system user it was started as' },
-    doc: 'System user to change to after the start.',
+    doc: 'System user to become at the start, before any socket is opened. Option -u goes first.',
   }),
   conffile: str({
     default: null,
@@ -96,6 +102,10 @@ const PORT_MAX = 65_535;
 
 /** Settings that PgBouncer does not have; SHOW CONFIG lists them behind PgBouncer's. */
 export const OWN_SETTINGS = {
+  log_format: oneOf(['json', 'pgbouncer'], {
+    default: null,
+    doc: "Form of the lines of the log: `json`, or `pgbouncer` for PgBouncer's lines and texts. Not set, it follows the configuration file: `json` for YAML, `pgbouncer` for an ini file.",
+  }),
   metrics_listen_addr: str({
     default: '127.0.0.1',
     group: 'frequent',

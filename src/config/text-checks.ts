@@ -1,5 +1,16 @@
+function checkOneHost(text: string): string | null {
+  if (text === '') {
+    return 'has a comma with no host beside it';
+  }
+  if (text.startsWith('@')) {
+    return 'abstract Unix sockets are not supported yet';
+  }
+  return !text.startsWith('/') && /\s/.test(text) ? 'must not contain white space' : null;
+}
+
 /**
- * Checks a database's `host`: a name, an IPv4 or IPv6 address, or the directory of a Unix socket.
+ * Checks a database's `host`: names, IPv4 or IPv6 addresses, or directories of Unix sockets, with
+ * commas between.
  *
  * @param text - The value as written.
  * @returns What is wrong as a clause, or `null`.
@@ -8,16 +19,8 @@ export function checkHost(text: string): string | null {
   if (text === '') {
     return 'must not be empty; leave the key out for a Unix socket in unix_socket_dir';
   }
-  if (text.startsWith('@')) {
-    return 'abstract Unix sockets are not supported yet';
-  }
-  if (text.startsWith('/')) {
-    return null;
-  }
-  if (text.includes(',')) {
-    return 'more than one host is not supported yet';
-  }
-  return /\s/.test(text) ? 'must not contain white space' : null;
+  const problems = text.split(',').map(checkOneHost);
+  return problems.find((problem) => problem !== null) ?? null;
 }
 
 /**

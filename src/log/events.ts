@@ -11,6 +11,10 @@ export const LOG_EVENTS = {
   accept_failed: 'a connection could not be accepted',
   signal_received: 'the process got a signal it acts on',
   shutdown_started: 'a shutdown was asked for; `mode` says which',
+  start_failed: 'the process cannot start and is about to exit',
+  log_file_failed: '`logfile` could not be opened or written',
+  log_lines_lost:
+    'lines were dropped since their reader was too slow or the disk full; `lines` counts them',
   process_stopped: 'the process is about to exit',
   worker_started: 'a worker process was started',
   worker_stopped: 'a worker process has ended',
@@ -24,10 +28,12 @@ export const LOG_EVENTS = {
   auth_file_problem: 'a line of auth_file could not be used',
   hba_file_problem: 'a line of auth_hba_file or auth_ident_file could not be used',
   // Clients
+  client_connected: 'a connection was accepted; needs `verbose` 1',
   client_login_attempted: 'a startup packet was accepted, the password not yet checked',
-  client_logged_in: 'a client was admitted',
+  client_logged_in: 'a client was admitted; needs `verbose` 1',
   client_login_failed: 'a client was refused; `reason` is the true one',
   client_disconnected: 'a client connection has ended',
+  client_wait_ended: 'a client that had to wait was given a server connection; needs `verbose` 2',
   client_waiting: 'a client joined the wait queue',
   database_registered: 'a database was made from the `*` entry',
   pooler_error_sent: 'maitred sent an error of its own to a client',
@@ -54,3 +60,6 @@ export const LOG_EVENTS = {
 
 /** Name of something logged. */
 export type LogEvent = keyof typeof LOG_EVENTS;
+
+/** Events that may come with every transaction: written at `verbose` 2 only. */
+export const NOISE_EVENTS: ReadonlySet<LogEvent> = new Set(['client_wait_ended']);

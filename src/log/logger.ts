@@ -1,7 +1,11 @@
 import { pino } from 'pino';
 import type { Logger as PinoLogger } from 'pino';
 import type { Clock } from '../base/clock.ts';
+import { escapeJsonLine } from './escape.ts';
+import { NOISE_EVENTS } from './events.ts';
 import type { LogEvent } from './events.ts';
+import type { Level } from './levels.ts';
+import { pgbouncerLine } from './pgbouncer-line.ts';
 import { cutText, sanitizeFields } from './sanitize.ts';
 
 /** Writes one event to the log; `fields` are sanitized, `message` is for human readers. */
@@ -17,10 +21,12 @@ export interface Logger {
   readonly warn: LogFunction;
   /** Normal operation; PgBouncer's level LOG. */
   readonly info: LogFunction;
-  /** Written with `verbose` 1 and above. */
+  /** Written with `verbose` 1 and above; events of `NOISE_EVENTS` with 2 only. */
   readonly debug: LogFunction;
   /** True when `debug` writes; to be asked before fields are put together on a busy path. */
   readonly isDebug: boolean;
+  /** The same for events of `NOISE_EVENTS`. */
+  readonly isNoise: boolean;
   /** Makes a logger that adds `fields` to each line. It follows the level of its root. */
   child(fields: object): Logger;
 }
@@ -29,13 +35,18 @@ export interface Logger {
 export interface RootLogger extends Logger {
   /** Sets the level of this logger and all its children, from the setting `verbose`: 0 to 2. */
   setVerbose(verbose: number): void;
+  /** Sets the format of this logger and all its children. */
+  setFormat(format: LogFormat): void;
   /** Lines given up because the destination threw. */
   readonly lostLineCount: number;
 }
 
+/** What lines look like: JSON objects, or PgBouncer's text. */
+export type LogFormat = 'json' | 'pgbouncer';
+
 /** Takes finished lines. */
 export interface LogDestination {
-  /** @param line - One JSON object and its newline. To be written before this returns. */
+  /** @param line - One line and its newline. To be written before this returns. */
   write(line: string): void;
 }
 
@@ -43,62 +54,77 @@ export interface LogDestination {
 export interface LoggerOptions {
   readonly destination: LogDestination;
   readonly clock: Clock;
+  readonly format: LogFormat;
   /** The setting `verbose`: 0 to 2. */
   readonly verbose: number;
   /** Put into each line as `pid`. */
   readonly pid: number;
 }
 
-/**
- * Characters that JSON allows in a string but that end a line, or steer a terminal, for some
- * readers: DEL, the C1 controls, the Unicode line ends, and lone surrogates, which are not UTF-8.
- * JSON has all other control characters escaped already.
- */
-const UNSAFE_IN_LINE = /[\u007f-\u009f\u2028\u2029]|\p{Surrogate}/gu;
-
-type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug';
-
 interface Shared {
   verbose: number;
+  format: LogFormat;
   lostLineCount: number;
+  /** Writes a line of the text format. */
+  readonly writeText: (
+    level: Level,
+    event: LogEvent,
+    fields: Record<string, unknown>,
+    message: string | undefined,
+  ) => void;
 }
 
 /**
- * Makes the logger: one JSON object a line, with `level`, `time` (ISO 8601, UTC), `pid`, `event`,
- * the fields and `msg`. What peers put into names and texts cannot break or forge a line.
+ * Makes the logger. The JSON format has one object a line, with `level`, `time` (ISO 8601, UTC),
+ * `pid`, `event`, the fields and `msg`; the other one is PgBouncer's. What peers put into names and
+ * texts cannot break or forge a line of either.
  *
- * A destination that throws (a closed pipe, a full disk) costs the line, never the caller.
+ * A destination that throws costs the line, never the caller.
  */
 export function createLogger(options: LoggerOptions): RootLogger {
   const { destination, clock, pid } = options;
-  const shared: Shared = { verbose: options.verbose, lostLineCount: 0 };
-  const guarded: LogDestination = {
-    write: (line) => {
-      try {
-        destination.write(line.replace(UNSAFE_IN_LINE, escapeCharacter));
-      } catch {
-        // There is no better place to report it to; the count is shown in the statistics.
-        shared.lostLineCount += 1;
-      }
+  const write = (line: string): void => {
+    try {
+      destination.write(line);
+    } catch {
+      // There is no better place to report it to.
+      shared.lostLineCount += 1;
+    }
+  };
+  const shared: Shared = {
+    verbose: options.verbose,
+    format: options.format,
+    lostLineCount: 0,
+    writeText: (level, event, fields, message) => {
+      write(pgbouncerLine({ level, event, fields, message, wallMs: clock.wallMs(), pid }));
     },
   };
   const base = pino(
     {
       // The level is decided before pino is asked: its children keep the level they were made with.
-      level: 'debug',
+      level: 'trace',
       base: { pid },
       timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
       // Errors are plain objects by now; pino's own serializer would drop their causes.
       serializers: { err: (value: unknown) => value },
       formatters: { level: (label) => ({ level: label }) },
     },
-    guarded,
+    {
+      write: (line: string) => {
+        write(escapeJsonLine(line));
+      },
+    },
   );
-  const logger = wrap(base, shared);
+  const logger = wrap(base, {}, shared);
   return Object.defineProperties(logger, {
     setVerbose: {
       value: (verbose: number): void => {
         shared.verbose = verbose;
+      },
+    },
+    setFormat: {
+      value: (format: LogFormat): void => {
+        shared.format = format;
       },
     },
     lostLineCount: { get: () => shared.lostLineCount },
@@ -113,6 +139,7 @@ export const nullLogger: Logger = {
   info: discard,
   debug: discard,
   isDebug: false,
+  isNoise: false,
   child: () => nullLogger,
 };
 
@@ -120,32 +147,48 @@ function discard(): void {
   // Nothing is what it is for.
 }
 
-function wrap(target: PinoLogger, shared: Shared): Logger {
+/** @param bound - fields of the parents, sanitized, for the text format. */
+function wrap(target: PinoLogger, bound: Record<string, unknown>, shared: Shared): Logger {
   const at =
     (level: Level): LogFunction =>
     (event, fields, message) => {
-      const line = { event, ...sanitizeFields(fields) };
-      if (message === undefined) {
-        target[level](line);
+      const clean = sanitizeFields(fields);
+      const text = message === undefined ? undefined : cutText(message);
+      if (shared.format === 'pgbouncer') {
+        shared.writeText(level, event, { ...bound, ...clean }, text);
+        return;
+      }
+      const line = { event, ...clean };
+      const write = level === 'noise' ? 'trace' : level;
+      if (text === undefined) {
+        target[write](line);
       } else {
-        target[level](line, cutText(message));
+        target[write](line, text);
       }
     };
   const debug = at('debug');
+  const noise = at('noise');
   return {
     fatal: at('fatal'),
     error: at('error'),
     warn: at('warn'),
     info: at('info'),
     debug: (event, fields, message) => {
-      if (shared.verbose > 0) {
-        debug(event, fields, message);
+      const isNoise = NOISE_EVENTS.has(event);
+      if (shared.verbose > (isNoise ? 1 : 0)) {
+        (isNoise ? noise : debug)(event, fields, message);
       }
     },
     get isDebug() {
       return shared.verbose > 0;
     },
-    child: (fields) => wrap(target.child(escapeNames(sanitizeFields(fields))), shared),
+    get isNoise() {
+      return shared.verbose > 1;
+    },
+    child: (fields) => {
+      const clean = sanitizeFields(fields);
+      return wrap(target.child(escapeNames(clean)), { ...bound, ...clean }, shared);
+    },
   };
 }
 
@@ -157,8 +200,4 @@ function escapeNames(fields: Record<string, unknown>): Record<string, unknown> {
 
 function quoteless(name: string): string {
   return JSON.stringify(name).slice(1, -1);
-}
-
-function escapeCharacter(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,10 +1,26 @@
-import { chmodSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
+import { grantAccess, removeDeadSocket, withClosedMode, type UnixAccess } from './unix-socket.ts';
 
 /** Where to listen. */
 export type ListenTarget =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string; readonly mode: number };
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      /** Whether other processes may listen on the same port; see canReusePort. */
+      readonly reusePort: boolean;
+    }
+  | ({
+      readonly kind: 'unix';
+      readonly path: string;
+      /** The port that the path is named after. */
+      readonly port: number;
+    } & UnixAccess)
+  | {
+      /** A socket that listens already, passed on by the process that started this one. */
+      readonly kind: 'inherited';
+      readonly fd: number;
+    };
 
 /** How to listen. */
 export interface ListenOptions {
@@ -16,6 +32,9 @@ export interface ListenOptions {
   /** A connection could not be accepted. */
   readonly onAcceptError: (error: Error) => void;
 }
+
+/** The options of `net.Server.listen`, with the one that only newer releases of Node.js know. */
+type WhereToListen = net.ListenOptions & { readonly fd?: number; readonly reusePort?: boolean };
 
 /** A socket that listens. */
 export class Listener {
@@ -34,7 +53,7 @@ export class Listener {
    */
   static async open(target: ListenTarget, options: ListenOptions): Promise<Listener> {
     if (target.kind === 'unix') {
-      await removeDeadSocket(target.path);
+      await removeDeadSocket(target.path, target.port);
     }
     const server = net.createServer({
       pauseOnConnect: true,
@@ -44,28 +63,42 @@ export class Listener {
       allowHalfOpen: true,
     });
     server.on('connection', options.onAccept);
-    const where =
-      target.kind === 'unix'
-        ? { path: target.path }
-        : { host: target.host, port: target.port, ipv6Only: target.host.includes(':') };
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ ...where, backlog: options.backlog }, () => {
-        server.off('error', reject);
-        server.on('error', options.onAcceptError);
-        resolve();
-      });
+      const listen = (): void => {
+        server.listen({ ...whereToListen(target), backlog: options.backlog }, () => {
+          server.off('error', reject);
+          server.on('error', options.onAcceptError);
+          resolve();
+        });
+      };
+      if (target.kind === 'unix') {
+        // A path is bound before listen() returns.
+        withClosedMode(target.path, listen);
+      } else {
+        listen();
+      }
     });
-    if (target.kind === 'unix' && !target.path.startsWith('\0')) {
-      chmodSync(target.path, target.mode);
+    if (target.kind === 'unix') {
+      try {
+        grantAccess(target.path, target);
+      } catch (error) {
+        server.close();
+        throw error;
+      }
     }
     return new Listener(target, server);
   }
 
   /** The port it listens on, also where any free one was asked for; 0 for a unix socket. */
   get port(): number {
+    return this.address?.port ?? 0;
+  }
+
+  /** The TCP address it listens on; `null` for a unix socket. */
+  get address(): net.AddressInfo | null {
     const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return typeof address === 'object' ? address : null;
   }
 
   /** Stops accepting. Connections that stand are not touched. */
@@ -74,29 +107,16 @@ export class Listener {
   }
 }
 
-/** Removes the file of a socket that nobody listens on any more. */
-async function removeDeadSocket(path: string): Promise<void> {
-  if (path.startsWith('\0')) {
-    return;
-  }
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = net.connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => {
-      resolve(false);
-    });
-  });
-  if (isAlive) {
-    throw new Error('unix socket is in use, cannot continue');
-  }
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw error;
+function whereToListen(target: ListenTarget): WhereToListen {
+  switch (target.kind) {
+    case 'tcp': {
+      const { host, port, reusePort } = target;
+      const where = { host, port, ipv6Only: host.includes(':') };
+      return reusePort ? { ...where, reusePort } : where;
     }
+    case 'unix':
+      return { path: target.path };
+    case 'inherited':
+      return { fd: target.fd };
   }
 }

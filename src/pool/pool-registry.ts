@@ -189,7 +189,8 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       old.host !== entry.host ||
       old.port !== entry.port ||
       old.user !== entry.user ||
-      old.connectQuery !== entry.connectQuery;
+      old.connectQuery !== entry.connectQuery ||
+      old.loadBalanceHosts !== entry.loadBalanceHosts;
     if (isTargetChanged) {
       for (const pool of this.poolsOf(database)) {
         pool.markDirty(true);

@@ -3,6 +3,7 @@ import type { ServerCredential } from '../auth/credentials.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import { ResolveError } from '../net/resolver.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
@@ -14,7 +15,14 @@ import type { RelayPool, ServerEnd } from '../relay/ends.ts';
 import { Link, type LinkHost } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { ServerLogin, type LoginResult } from './server-login.ts';
-import { connectOptions, serverAddress } from './server-target.ts';
+import {
+  connectOptions,
+  describeConnectError,
+  serverAddress,
+  type HostLookup,
+  type HostTurns,
+  type ServerTarget,
+} from './server-target.ts';
 
 /** What server connections need from around them. */
 export interface ServerHost {
@@ -28,6 +36,8 @@ export interface ServerHost {
   random(): number;
   nowMs(): number;
   wallMs(): number;
+  readonly hostTurns: HostTurns<RelayPool>;
+  readonly lookup: HostLookup;
   /** What to log in with to the server of `pool`. */
   credentialOf(pool: RelayPool): ServerCredential;
   /** Sends a cancel request to the server process behind `server`. */
@@ -60,9 +70,13 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   isResetOwed = false;
   isClosed = false;
   cancelKey: CancelKey | null = null;
+  /** Where it was sent: the entry of `host` as configured. */
+  readonly target: ServerTarget;
 
   readonly #host: ServerHost;
   readonly #stream: SocketStream;
+  /** As {@link target}, with the numeric address once connected. */
+  #place: ServerTarget;
   #login: ServerLogin | null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
@@ -91,8 +105,12 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       },
     );
     pool.addServer(this);
-    const target = connectOptions(pool.database.config, host.settings);
-    this.#stream = SocketStream.connect(target, this, () => {
+    this.target = host.hostTurns.next(pool);
+    this.#place = this.target;
+    const options = connectOptions(this.target, host.settings, (name, done) => {
+      host.lookup(name, done);
+    });
+    this.#stream = SocketStream.connect(options, this, () => {
       this.#onConnect();
     });
   }
@@ -107,10 +125,14 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     return this.#stream.local;
   }
 
+  /** The very server it is connected to, whatever its name stands for by now. */
+  get place(): ServerTarget {
+    return this.#place;
+  }
+
   /** Address and port of the server: the resolved ones once connected. */
   get remote(): { readonly address: string; readonly port: number } {
-    const { remote } = this.#stream;
-    return remote.address === '' ? serverAddress(this.pool.database.config) : remote;
+    return serverAddress(this.#place);
   }
 
   describe(): string {
@@ -122,6 +144,10 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   // ---- login ----
 
   #onConnect(): void {
+    const { address } = this.#stream.remote;
+    if (address !== '') {
+      this.#place = { host: address, port: this.target.port };
+    }
     const { config } = this.pool.database;
     const parameters: [string, string][] = [
       ['user', this.pool.user.name],
@@ -179,6 +205,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   }
 
   #failLogin(error: PoolerError | null, fallback: PoolerError, reason: string): void {
+    this.#host.hostTurns.onFailed(this.pool);
     this.pool.onServerLoginFailed(error, fallback);
     this.disconnect(reason);
   }
@@ -199,7 +226,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
     this.isReported = this.parameters.map((value) => value !== null);
     if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', this.#logFields());
+      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
     const { connectQuery } = this.pool.database.config;
     if (connectQuery === null || connectQuery === '') {
@@ -253,14 +280,15 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.isClosed) {
       return;
     }
-    const cause = error === null ? 'server closed the connection' : error.message;
+    const cause = error === null ? 'server closed the connection' : describeConnectError(error);
     if (this.#login === null && this.state !== ServerState.Login) {
       this.disconnect(this.link.fatal?.message ?? `server conn crashed? (${cause})`);
       return;
     }
     this.#host.logger.warn('server_connect_failed', { ...this.#logFields(), error: cause });
-    const fallback = poolerError('serverLoginFailed', `connect failed: ${cause}`);
-    this.#failLogin(null, { ...fallback, message: 'connect failed' }, 'connect failed');
+    const problem = error instanceof ResolveError ? 'server DNS lookup failed' : 'connect failed';
+    const fallback = poolerError('serverLoginFailed', `${problem}: ${cause}`);
+    this.#failLogin(null, { ...fallback, message: problem }, problem);
   }
 
   onStreamFault(error: unknown): void {
@@ -337,6 +365,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       });
     }
     if (reason === 'connect timeout') {
+      this.#host.hostTurns.onFailed(this.pool);
       this.pool.onServerLoginFailed(null, {
         ...poolerError('serverLoginFailed', reason),
         message: reason,
@@ -349,6 +378,12 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     this.#stream.destroy();
     this.link.onServerGone(reason);
     this.pool.onServerClosed(this);
+  }
+
+  /** Our end of a TCP connection; a unix socket has no address of its own. */
+  #localFields(): object {
+    const { address, port } = this.local;
+    return address === '' ? {} : { localAddress: address, localPort: port };
   }
 
   #logFields(): object {

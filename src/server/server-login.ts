@@ -11,6 +11,7 @@ import {
   type ServerReport,
 } from '../protocol/backend-reader.ts';
 import {
+  AuthenticationCode,
   BackendCode,
   FrontendCode,
   HEADER_BYTES,
@@ -128,7 +129,8 @@ export class ServerLogin {
   }
 
   #onAuthentication(body: Buffer): void {
-    if (body.length < 4) {
+    const isOkTooLong = body.length > 4 && body.readInt32BE(0) === AuthenticationCode.Ok;
+    if (body.length < 4 || isOkTooLong) {
       this.#fail('malformed Authentication');
       return;
     }

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import { SHOW_TOPICS, UNSUPPORTED_TOPICS } from '../../src/admin/topics.ts';
 import * as frontend from '../support/frontend-messages.ts';
+import type { TextRow } from '../support/query-outcome.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { lastWords, refusalOf } from '../support/refusal.ts';
 import { backendPid, withPooler } from '../support/scene.ts';
@@ -11,30 +13,15 @@ import { waitFor } from '../support/wait-for.ts';
 
 const postgres = sharedPostgres();
 
-const SHOWN = [
-  'CLIENTS',
-  'CONFIG',
-  'DATABASES',
-  'LISTS',
-  'POOLS',
-  'SERVERS',
-  'STATE',
-  'STATS',
-  'STATS_AVERAGES',
-  'STATS_TOTALS',
-  'TOTALS',
-  'USERS',
-  'VERSION',
-];
-
-const NOT_SHOWN = ['ACTIVE_SOCKETS', 'DNS_HOSTS', 'DNS_ZONES', 'FDS', 'MEM', 'PEERS', 'SOCKETS'];
+const SHOWN = SHOW_TOPICS.filter((topic) => topic !== 'help').map((topic) => topic.toUpperCase());
+const NOT_SHOWN = UNSUPPORTED_TOPICS.map((topic) => topic.toUpperCase());
 
 function openConsole(scene: Scene, user = 'postgres'): Promise<RawClient> {
   return scene.login({ user, database: 'pgbouncer' });
 }
 
 /** The one row of a table whose `key` has a value. */
-async function rowOf(scene: Scene, table: string, key: string, value: string): Promise<object> {
+async function rowOf(scene: Scene, table: string, key: string, value: string): Promise<TextRow> {
   const rows = await scene.pooler.console(`SHOW ${table}`);
   return rows.find((row) => row[key] === value) ?? {};
 }
@@ -54,7 +41,7 @@ describe('SHOW', () => {
       const client = await scene.login();
       await client.query('SELECT 1');
       const outcome = await (await openConsole(scene)).simpleQuery(`SHOW ${topic};`);
-      expect(outcome.types).toMatch(/^TD+CZ$/);
+      expect(outcome.types).toMatch(/^TD*CZ$/);
       expect([outcome.results[0]?.tag, outcome.status]).toEqual(['SHOW', 'I']);
     });
   });
@@ -65,19 +52,22 @@ describe('SHOW', () => {
       const pid = await backendPid(client);
       await client.query('BEGIN');
       const { localPort } = client.socket;
-      expect(await rowOf(scene, 'CLIENTS', 'application_name', 'linked')).toMatchObject({
+      const server = await rowOf(scene, 'SERVERS', 'remote_pid', pid);
+      const shown = await rowOf(scene, 'CLIENTS', 'application_name', 'linked');
+      expect(shown).toMatchObject({
         type: 'C',
         user: postgres.user,
         database: 'app',
         state: 'active',
         addr: '127.0.0.1',
         port: String(localPort),
-        remote_pid: pid,
+        link: server['ptr'],
       });
-      expect(await rowOf(scene, 'SERVERS', 'remote_pid', pid)).toMatchObject({
+      expect(server).toMatchObject({
         type: 'S',
         state: 'active',
         application_name: 'linked',
+        link: shown['ptr'],
       });
       expect(await rowOf(scene, 'DATABASES', 'name', 'app')).toMatchObject({
         host: postgres.host,
@@ -103,7 +93,7 @@ describe('SHOW', () => {
         total_query_count: '4',
         total_server_assignment_count: '2',
       });
-      expect(Number((row as Record<string, string>)['total_sent'])).toBeGreaterThan(10_000);
+      expect(Number(row['total_sent'])).toBeGreaterThan(10_000);
     });
   });
 
@@ -121,7 +111,7 @@ describe('SHOW', () => {
       const console = await openConsole(scene);
       expect((await console.simpleQuery('SHOW HELP')).errors).toEqual([]);
       expect(console.notices[0]?.['M']).toBe('Console usage');
-      for (const sql of ['SHOW NOTHING', 'SELECT 1; SELECT 2', 'DROP TABLE x', 'PAUSE a b']) {
+      for (const sql of ['SHOW NOTHING', 'DROP TABLE x', 'PAUSE a b']) {
         const outcome = await console.simpleQuery(sql);
         expect(outcome.errors[0]?.message).toBe(
           `ERROR 42601: invalid command '${sql}', use SHOW HELP;`,
@@ -163,17 +153,6 @@ describe('the console', () => {
       const client = await scene.login({ database: 'maitred' });
       expect((await client.query('SHOW VERSION'))[0]?.['version']).toMatch(/maitred/);
       expect(await refusalOf(scene.login({ database: 'Maitred' }))).toContain('3D000');
-    });
-  });
-
-  it('refuses the extended protocol and goes on', async () => {
-    await withPooler(postgres, {}, async (scene) => {
-      const console = await openConsole(scene);
-      const outcome = await console.extendedQuery('SHOW VERSION');
-      expect(outcome.errors.map(({ message }) => message)).toEqual([
-        'ERROR 0A000: extended query protocol not supported by admin console',
-      ]);
-      expect(await console.query('SHOW VERSION')).toHaveLength(1);
     });
   });
 });
@@ -344,14 +323,12 @@ describe('KILL_CLIENT', () => {
       const other = await scene.login();
       const pid = await backendPid(victim);
       await victim.query('BEGIN');
-      const row = (await rowOf(scene, 'CLIENTS', 'application_name', 'victim')) as { id: string };
+      const id = String((await rowOf(scene, 'CLIENTS', 'application_name', 'victim'))['id']);
       const console = await openConsole(scene);
-      expect((await console.simpleQuery(`KILL_CLIENT ${row.id}`)).results[0]?.tag).toBe(
-        'KILL_CLIENT',
-      );
+      expect((await console.simpleQuery(`KILL_CLIENT ${id}`)).results[0]?.tag).toBe('KILL_CLIENT');
       expect(await lastWords(victim)).toBe('FATAL 57P01: admin forced disconnect');
       expect(await backendPid(other)).toBe(pid);
-      expect((await console.simpleQuery(`KILL_CLIENT ${row.id}`)).errors[0]?.message).toBe(
+      expect((await console.simpleQuery(`KILL_CLIENT ${id}`)).errors[0]?.message).toBe(
         'ERROR 42704: client not found',
       );
       expect((await console.simpleQuery('KILL_CLIENT abc')).errors[0]?.message).toBe(

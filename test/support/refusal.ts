@@ -1,15 +1,6 @@
 import { BackendError } from './backend-messages.ts';
 import type { RawClient } from './raw-client.ts';
 
-/** How a server refused: what it asked for before, the error, and what came behind it. */
-export interface Refusal {
-  /** Authentication requests before the error, `[5]` for md5. */
-  readonly authenticationCodes: readonly number[];
-  readonly fields: Readonly<Record<string, string>>;
-  /** Bytes between the error and the end of the connection. */
-  readonly bytesBehind: number;
-}
-
 /** The BackendError that `attempt` fails with. @throws Error when it succeeds. */
 export async function refusedWith(attempt: Promise<unknown>): Promise<BackendError> {
   try {

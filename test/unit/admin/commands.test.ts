@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SHOW_TOPICS, UNSUPPORTED_TOPICS } from '../../../src/admin/command-parser.ts';
+import { SHOW_TOPICS, UNSUPPORTED_TOPICS } from '../../../src/admin/topics.ts';
 import { ConsoleFixture, summary } from './console-fixture.ts';
 
 const READY = 'ReadyForQuery I';
@@ -23,6 +23,7 @@ const ACTIONS = [
   ['KILL', 'kill', [null], 'KILL', 'KILL'],
   ['KILL shop', 'kill', ['shop'], 'KILL', "KILL 'shop'"],
   ['KILL_CLIENT 42', 'killClient', [42], 'KILL_CLIENT', "KILL_CLIENT '42'"],
+  ['KILL_SERVER 43', 'killServer', [43], 'KILL_SERVER', "KILL_SERVER '43'"],
   ['KILL_CLIENT 0x1F', 'killClient', [31], 'KILL_CLIENT', "KILL_CLIENT '0x1F'"],
   ['WAIT_CLOSE', 'waitClose', [null], 'WAIT_CLOSE', 'WAIT_CLOSE'],
   ['WAIT_CLOSE shop', 'waitClose', ['shop'], 'WAIT_CLOSE', "WAIT_CLOSE 'shop'"],
@@ -65,18 +66,18 @@ describe('commands that act, given by an admin', () => {
 
   it('SHUTDOWN gets no answer and ends the session', () => {
     const fixture = new ConsoleFixture('admin');
-    expect(fixture.session.onQuery('SHUTDOWN')).toBe(false);
+    expect(fixture.send('SHUTDOWN')).toBe(false);
     expect(fixture.output()).toEqual([]);
     expect(fixture.control.calls).toMatchObject([{ name: 'shutdown', args: ['immediate'] }]);
     expect(fixture.audited).toEqual(['alice@192.0.2.1:5000: SHUTDOWN command issued']);
-    expect(fixture.session.onQuery('SHOW VERSION')).toBe(false);
+    expect(fixture.send('SHOW VERSION')).toBe(false);
     expect(fixture.output()).toEqual([]);
   });
 
   it('SHUTDOWN that is refused leaves the session open', () => {
     const fixture = new ConsoleFixture('admin');
     fixture.control.outcomes.push({ kind: 'error', sqlstate: '55000', message: 'not now' });
-    expect(fixture.session.onQuery('SHUTDOWN')).toBe(true);
+    expect(fixture.send('SHUTDOWN')).toBe(true);
     expect(summary(fixture.output())).toEqual(error('55000', 'not now'));
   });
 
@@ -189,6 +190,9 @@ describe('commands that an admin gives in vain', () => {
     ['KILL_CLIENT "1e3"', '42601', 'invalid client pointer supplied'],
     ['KILL_CLIENT ""', '42601', 'invalid client pointer supplied'],
     ['KILL_CLIENT 9007199254740993', '42704', 'client not found'],
+    ['KILL_SERVER', '42601', 'invalid server pointer supplied'],
+    ['KILL_SERVER abc', '42601', 'invalid server pointer supplied'],
+    ['KILL_SERVER 9007199254740993', '42704', 'server not found'],
     ['PAUSE pgbouncer', '42501', 'cannot pause admin db: pgbouncer'],
     ['PAUSE maitred', '42501', 'cannot pause admin db: maitred'],
     ['KILL pgbouncer', '42501', 'cannot kill admin db: pgbouncer'],

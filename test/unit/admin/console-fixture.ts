@@ -1,5 +1,6 @@
 import type { ConsoleRole } from '../../../src/admin/commands.ts';
 import { ConsoleSession } from '../../../src/admin/console-session.ts';
+import * as frontend from '../../support/frontend-messages.ts';
 import { decode, type Decoded } from './decode.ts';
 import { FakeControl } from './fake-control.ts';
 
@@ -20,9 +21,29 @@ export class ConsoleFixture {
     });
   }
 
+  /** Sends whole messages. @returns what the session said to the last of them. */
+  take(...messages: readonly Buffer[]): boolean {
+    let isOpen = true;
+    for (const message of messages) {
+      isOpen = this.session.onMessage(message.readUInt8(), message.subarray(5));
+    }
+    return isOpen;
+  }
+
+  /** Sends a query. @returns whether the session goes on. */
+  send(sql: string): boolean {
+    return this.take(frontend.query(sql));
+  }
+
+  /** Sends whole messages and returns what has been answered by then, one line each. */
+  exchange(...messages: readonly Buffer[]): string[] {
+    this.take(...messages);
+    return summary(this.output());
+  }
+
   /** Sends a query and returns what has been answered by the time it is taken. */
   query(sql: string): Decoded[] {
-    this.session.onQuery(sql);
+    this.send(sql);
     return this.output();
   }
 
@@ -44,8 +65,10 @@ export function summary(messages: readonly Decoded[]): string[] {
         return `DataRow ${message.values.map((value) => value ?? 'NULL').join('|')}`;
       case 'CommandComplete':
         return `CommandComplete ${message.tag}`;
-      case 'EmptyQueryResponse':
-        return 'EmptyQueryResponse';
+      case 'ParameterDescription':
+        return `ParameterDescription ${message.count}`;
+      case 'Bare':
+        return message.name;
       case 'ReadyForQuery':
         return `ReadyForQuery ${message.status}`;
       case 'ErrorResponse':

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_QUEUED_CHARACTERS, MAX_QUEUED_MESSAGES } from '../../../src/admin/console-session.ts';
+import { MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES } from '../../../src/admin/console-session.ts';
 import { FrontendCode } from '../../../src/protocol/codes.ts';
+import * as f from '../../support/frontend-messages.ts';
 import { ConsoleFixture, summary } from './console-fixture.ts';
 
 const READY = 'ReadyForQuery I';
 const CANCELED = 'ErrorResponse ERROR 57014 canceling statement due to user request';
-const EXTENDED = 'ErrorResponse ERROR 0A000 extended query protocol not supported by admin console';
 const OVERFLOW = 'ErrorResponse FATAL 54000 too many queries while a command is waiting';
 
 /** A session whose first command waits. */
@@ -60,8 +60,7 @@ describe('a command that waits', () => {
   it('holds back later messages and lets them run in order', () => {
     const fixture = waiting();
     expect(fixture.query('SHOW VERSION')).toEqual([]);
-    fixture.session.onMessage(FrontendCode.Parse);
-    fixture.session.onMessage(FrontendCode.Sync);
+    fixture.take(f.parse('nonsense'), f.sync());
     fixture.control.outcomes.push('waiting');
     fixture.query('WAIT_CLOSE');
     fixture.query('');
@@ -74,7 +73,7 @@ describe('a command that waits', () => {
       'DataRow PgBouncer 1.25.2 (maitred 0.1.0)',
       'CommandComplete SHOW',
       READY,
-      EXTENDED,
+      "ErrorResponse ERROR 42601 invalid command 'nonsense', use SHOW HELP;",
       READY,
     ]);
     settle(fixture, 1);
@@ -89,10 +88,10 @@ describe('a command that waits', () => {
   it('holds back as many messages as the limit and ends the session at one more', () => {
     const fixture = waiting();
     for (let count = 0; count < MAX_QUEUED_MESSAGES; count += 1) {
-      expect(fixture.session.onQuery('')).toBe(true);
+      expect(fixture.send('')).toBe(true);
     }
     expect(fixture.output()).toEqual([]);
-    expect(fixture.session.onQuery('')).toBe(false);
+    expect(fixture.send('')).toBe(false);
     expect(summary(fixture.output())).toEqual([OVERFLOW]);
     expect(fixture.control.abandonedCount).toBe(1);
     settle(fixture);
@@ -101,26 +100,26 @@ describe('a command that waits', () => {
 
   it('holds back as much text as the limit and ends the session at one character more', () => {
     const fixture = waiting();
-    expect(fixture.session.onQuery(' '.repeat(MAX_QUEUED_CHARACTERS - 1))).toBe(true);
-    expect(fixture.session.onQuery(' ')).toBe(true);
-    expect(fixture.session.onQuery(' ')).toBe(false);
+    expect(fixture.send(' '.repeat(MAX_QUEUED_BYTES - 3))).toBe(true);
+    expect(fixture.send(' ')).toBe(true);
+    expect(fixture.send(' ')).toBe(false);
     expect(summary(fixture.output())).toEqual([OVERFLOW]);
   });
 
   it('frees the room of messages that have been answered', () => {
     const fixture = waiting();
-    fixture.query(' '.repeat(MAX_QUEUED_CHARACTERS));
+    fixture.query(' '.repeat(MAX_QUEUED_BYTES - 1));
     settle(fixture);
     fixture.output();
     fixture.control.outcomes.push('waiting');
     fixture.query('PAUSE');
-    expect(fixture.session.onQuery(' '.repeat(MAX_QUEUED_CHARACTERS))).toBe(true);
+    expect(fixture.send(' '.repeat(MAX_QUEUED_BYTES - 1))).toBe(true);
     expect(fixture.output()).toEqual([]);
   });
 
   it('is no limit to a long query when nothing waits', () => {
     const fixture = new ConsoleFixture();
-    expect(summary(fixture.query(' '.repeat(MAX_QUEUED_CHARACTERS + 1)))).toEqual([
+    expect(summary(fixture.query(' '.repeat(MAX_QUEUED_BYTES + 1)))).toEqual([
       'EmptyQueryResponse',
       READY,
     ]);
@@ -211,7 +210,7 @@ describe('a client that goes', () => {
       fixture.session.onClosed();
       return { kind: 'done' };
     };
-    expect(fixture.session.onQuery('KILL_CLIENT 1')).toBe(false);
+    expect(fixture.send('KILL_CLIENT 1')).toBe(false);
     expect(fixture.output()).toEqual([]);
   });
 
@@ -223,67 +222,40 @@ describe('a client that goes', () => {
   });
 });
 
-describe('messages other than Query', () => {
-  const { Parse, Bind, Describe, Execute, Close, Sync, Flush, FunctionCall } = FrontendCode;
-
-  function send(fixture: ConsoleFixture, codes: readonly number[]): string[] {
-    for (const code of codes) {
-      expect(fixture.session.onMessage(code)).toBe(true);
-    }
-    return summary(fixture.output());
-  }
-
-  it.each([
-    ['Parse', Parse],
-    ['Bind', Bind],
-    ['Execute', Execute],
-  ])('%s is refused once, up to Sync', (_name, code) => {
-    const fixture = new ConsoleFixture();
-    expect(send(fixture, [code])).toEqual([EXTENDED]);
-    expect(send(fixture, [Bind, Describe, Execute, Flush, Sync])).toEqual([READY]);
-    expect(summary(fixture.query(''))).toEqual(['EmptyQueryResponse', READY]);
-  });
-
-  it.each([
-    ['Describe', Describe, 68],
-    ['Close', Close, 67],
-  ])('%s is refused by its number, up to Sync', (_name, code, number) => {
-    const text = `ErrorResponse ERROR 0A000 unsupported packet type for admin console: ${number}`;
-    expect(send(new ConsoleFixture(), [code, Execute, Sync])).toEqual([text, READY]);
-  });
-
+describe('messages beside queries', () => {
   it('a FunctionCall, which no Sync follows, is refused at once', () => {
-    expect(send(new ConsoleFixture(), [FunctionCall])).toEqual([
+    expect(new ConsoleFixture().exchange(f.functionCall(1, []))).toEqual([
       'ErrorResponse ERROR 0A000 unsupported packet type for admin console: 70',
       READY,
     ]);
   });
 
-  it('a query before Sync is skipped like the rest', () => {
-    const fixture = new ConsoleFixture();
-    send(fixture, [Parse]);
-    expect(fixture.query('RELOAD')).toEqual([]);
-    expect(send(fixture, [FunctionCall])).toEqual([]);
-    expect(fixture.control.calls).toEqual([]);
-    expect(send(fixture, [Sync])).toEqual([READY]);
-  });
-
-  it('a Sync alone is answered', () => {
-    expect(send(new ConsoleFixture(), [Sync])).toEqual([READY]);
-  });
-
   it('Flush and COPY data are ignored', () => {
-    const { CopyData, CopyDone, CopyFail } = FrontendCode;
-    expect(send(new ConsoleFixture(), [Flush, CopyData, CopyDone, CopyFail])).toEqual([]);
+    const { CopyData, CopyDone, CopyFail, Flush } = FrontendCode;
+    const fixture = new ConsoleFixture();
+    for (const code of [Flush, CopyData, CopyDone, CopyFail]) {
+      expect(fixture.session.onMessage(code, Buffer.alloc(0))).toBe(true);
+    }
+    expect(fixture.output()).toEqual([]);
+  });
+
+  it('a Query without its zero byte is refused, and the session goes on', () => {
+    const fixture = new ConsoleFixture();
+    expect(fixture.session.onMessage(FrontendCode.Query, Buffer.from('SHOW POOLS'))).toBe(true);
+    expect(summary(fixture.output())).toEqual([
+      'ErrorResponse ERROR 08P01 invalid string in message',
+      READY,
+    ]);
   });
 
   it.each([0, 0x70, 0x21, 0xff])('type %i ends the session', (code) => {
     const fixture = new ConsoleFixture();
-    expect(fixture.session.onMessage(code)).toBe(false);
+    const nothing = Buffer.alloc(0);
+    expect(fixture.session.onMessage(code, nothing)).toBe(false);
     expect(summary(fixture.output())).toEqual(['ErrorResponse FATAL 08P01 unknown pkt']);
-    expect(fixture.session.onMessage(code)).toBe(false);
-    expect(fixture.session.onMessage(Sync)).toBe(false);
-    expect(fixture.session.onMessage(Flush)).toBe(false);
+    expect(fixture.session.onMessage(code, nothing)).toBe(false);
+    expect(fixture.session.onMessage(FrontendCode.Sync, nothing)).toBe(false);
+    expect(fixture.session.onMessage(FrontendCode.Flush, nothing)).toBe(false);
     expect(fixture.output()).toEqual([]);
   });
 });

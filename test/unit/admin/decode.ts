@@ -14,7 +14,8 @@ export type Decoded =
   | { readonly type: 'RowDescription'; readonly columns: readonly DecodedColumn[] }
   | { readonly type: 'DataRow'; readonly values: readonly (string | null)[] }
   | { readonly type: 'CommandComplete'; readonly tag: string }
-  | { readonly type: 'EmptyQueryResponse' }
+  | { readonly type: 'ParameterDescription'; readonly count: number }
+  | { readonly type: 'Bare'; readonly name: string }
   | { readonly type: 'ReadyForQuery'; readonly status: string }
   | {
       readonly type: 'ErrorResponse' | 'NoticeResponse';
@@ -44,6 +45,15 @@ class Reader {
   int32(): number {
     this.#offset += 4;
     return this.#body.readInt32BE(this.#offset - 4);
+  }
+
+  /** Text, or hexadecimal digits behind `\\x` where the bytes cannot be text of the console. */
+  value(bytes: number): string {
+    const start = this.#offset;
+    const text = this.text(bytes);
+    // eslint-disable-next-line no-control-regex -- these are what tells binary values apart
+    const isText = !/[\x00-\x08\ufffd]/.test(text);
+    return isText ? text : `\\x${this.#body.toString('hex', start, this.#offset)}`;
   }
 
   text(bytes: number): string {
@@ -79,7 +89,7 @@ function decodeColumn(reader: Reader): DecodedColumn {
 
 function decodeValue(reader: Reader): string | null {
   const bytes = reader.int32();
-  return bytes === -1 ? null : reader.text(bytes);
+  return bytes === -1 ? null : reader.value(bytes);
 }
 
 function decodeReport(type: 'ErrorResponse' | 'NoticeResponse', reader: Reader): Decoded {
@@ -104,7 +114,20 @@ function times<T>(count: number, take: () => T): T[] {
   return Array.from({ length: count }, take);
 }
 
+const BARE_NAMES: Readonly<Record<string, string>> = {
+  '1': 'ParseComplete',
+  '2': 'BindComplete',
+  '3': 'CloseComplete',
+  I: 'EmptyQueryResponse',
+  n: 'NoData',
+  s: 'PortalSuspended',
+};
+
 function decodeMessage(code: string, reader: Reader): Decoded {
+  const bare = BARE_NAMES[code];
+  if (bare !== undefined) {
+    return { type: 'Bare', name: bare };
+  }
   switch (code) {
     case 'T':
       return {
@@ -115,8 +138,10 @@ function decodeMessage(code: string, reader: Reader): Decoded {
       return { type: 'DataRow', values: times(reader.int16(), () => decodeValue(reader)) };
     case 'C':
       return { type: 'CommandComplete', tag: reader.cstring() };
-    case 'I':
-      return { type: 'EmptyQueryResponse' };
+    case 't': {
+      const count = reader.int16();
+      return { type: 'ParameterDescription', count };
+    }
     case 'Z':
       return { type: 'ReadyForQuery', status: reader.text(1) };
     case 'E':

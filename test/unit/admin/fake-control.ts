@@ -8,10 +8,13 @@ import type {
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DnsHostSnapshot,
   ListsSnapshot,
+  MemorySnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
+  SocketSnapshot,
   StateSnapshot,
   StatsSnapshot,
   UserSnapshot,
@@ -36,8 +39,18 @@ export class FakeControl implements Control {
   poolRows: readonly PoolSnapshot[] = [];
   clientRows: readonly ClientSnapshot[] = [];
   serverRows: readonly ServerSnapshot[] = [];
+  socketRows: readonly SocketSnapshot[] = [];
+  memoryCounts: MemorySnapshot = {
+    users: 1,
+    databases: 2,
+    pools: 3,
+    outstandingRequests: 4,
+    servers: 5,
+    clients: 6,
+  };
   databaseRows: readonly DatabaseSnapshot[] = [];
   userRows: readonly UserSnapshot[] = [];
+  dnsRows: readonly DnsHostSnapshot[] = [];
   statsRows: readonly StatsSnapshot[] = [];
   settingRows: readonly SettingRow[] = [];
   listCounts: ListsSnapshot = {
@@ -69,6 +82,14 @@ export class FakeControl implements Control {
     return this.serverRows;
   }
 
+  sockets(): readonly SocketSnapshot[] {
+    return this.socketRows;
+  }
+
+  memory(): MemorySnapshot {
+    return this.memoryCounts;
+  }
+
   databases(): readonly DatabaseSnapshot[] {
     return this.databaseRows;
   }
@@ -79,6 +100,10 @@ export class FakeControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.statsRows;
+  }
+
+  dnsHosts(): readonly DnsHostSnapshot[] {
+    return this.dnsRows;
   }
 
   lists(): ListsSnapshot {
@@ -123,6 +148,10 @@ export class FakeControl implements Control {
 
   killClient(id: number, call: CommandCall): CommandOutcome {
     return this.#record('killClient', [id], call);
+  }
+
+  killServer(id: number, call: CommandCall): CommandOutcome {
+    return this.#record('killServer', [id], call);
   }
 
   reload(call: CommandCall): CommandOutcome {

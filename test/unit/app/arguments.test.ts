@@ -1,13 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import { readArguments, USAGE } from '../../../src/app/arguments.ts';
 
+const RUN = {
+  kind: 'run',
+  file: 'f.ini',
+  verbose: 0,
+  quiet: false,
+  daemon: false,
+  user: null,
+} as const;
+
 describe('readArguments', () => {
   it.each<[readonly string[], object]>([
-    [['f.ini'], { kind: 'run', file: 'f.ini', verbose: 0, quiet: false }],
-    [['-vv', '-q', 'f.ini'], { kind: 'run', file: 'f.ini', verbose: 2, quiet: true }],
-    [['./check'], { kind: 'run', file: './check', verbose: 0, quiet: false }],
-    [['./convert'], { kind: 'run', file: './convert', verbose: 0, quiet: false }],
-    [['checks'], { kind: 'run', file: 'checks', verbose: 0, quiet: false }],
+    [['f.ini'], RUN],
+    [['-vv', '-q', 'f.ini'], { ...RUN, verbose: 2, quiet: true }],
+    [['./check'], { ...RUN, file: './check' }],
+    [['./convert'], { ...RUN, file: './convert' }],
+    [['checks'], { ...RUN, file: 'checks' }],
+    [['-d', '-u', 'pooler', 'f.ini'], { ...RUN, daemon: true, user: 'pooler' }],
+    [['--daemon', '--user=pooler', 'f.ini'], { ...RUN, daemon: true, user: 'pooler' }],
     [['check', 'f.ini'], { kind: 'check', file: 'f.ini' }],
     [['check', 'check'], { kind: 'check', file: 'check' }],
     [['check', '--', '-f'], { kind: 'check', file: '-f' }],
@@ -28,7 +39,9 @@ describe('readArguments', () => {
     [['check', 'a', 'b'], 'check takes one file'],
     [['check', '-v', 'a'], 'check takes no options'],
     [['-q', 'convert', 'a'], 'convert takes no options'],
-    [['-d', 'f.ini'], 'option -d, --daemon is not supported yet'],
+    [['check', '-d', 'f.ini'], 'check takes no options'],
+    [['-R', 'f.ini'], 'set so_reuseport, start the new process beside the old one'],
+    [['-u'], "'-u, --user <value>' argument missing"],
     [['--nope'], "Unknown option '--nope'"],
   ])('refuses %j', (args, problem) => {
     expect(readArguments(args)).toEqual({

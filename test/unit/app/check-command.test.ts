@@ -14,7 +14,7 @@ query_timeout = 1.5
 unix_socket_dir =
 listen_addr = *
 log_stats = 0
-logfile = l
+syslog = 1
 default_pool_size = 20
 [databases]
 app = host=db port=5433 user=u password=hunter2 connect_query='SELECT 1'
@@ -39,7 +39,7 @@ other
 user   keys
 alice  pool_mode=session
 
-warning: p.ini:7:11: logfile: not supported yet; the log goes to standard error only
+warning: p.ini:7:10: syslog: not supported yet; the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog
 
 p.ini: the configuration can be used
 `,

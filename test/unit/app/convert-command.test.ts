@@ -149,7 +149,7 @@ query_timeout = 1.5
 unix_socket_mode = 0700
 admin_users = a, b
 auth_file = /etc/users
-logfile = /var/log/x
+syslog = 1
 [databases]
 app = host=db password='\${x}'
 * =
@@ -161,7 +161,7 @@ app = host=db password='\${x}'
       stdout: `# Converted from p.ini; what is left out has its default.
 #
 # What differs from the original, or looks wrong in it:
-# p.ini:7:11: logfile: not supported yet; the log goes to standard error only
+# p.ini:7:10: syslog: not supported yet; the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog
 
 maitred:
   admin_users: [a, b]

@@ -103,19 +103,17 @@ users:
     expect({ ...ini, file: '', warnings: [] }).toEqual({ ...yaml, file: '', warnings: [] });
   });
 
-  it('loads as a distribution ships it, with a warning of what is not done', () => {
+  it('loads as a distribution ships it, with advice only', () => {
     const config = load(DISTRIBUTION);
     expect(config.settings).toEqual({
       ...DEFAULT_SETTINGS,
+      logfile: '/var/log/postgresql/pgbouncer.log',
       pidfile: '/var/run/postgresql/pgbouncer.pid',
       listenAddr: ['localhost'],
       unixSocketDir: '/var/run/postgresql',
       authFile: '/etc/pgbouncer/userlist.txt',
     });
-    expect(config.warnings[0]).toBe(
-      'p.ini:9:11: logfile: not supported yet; the log goes to standard error only',
-    );
-    expect(config.warnings).toHaveLength(2);
+    expect(config.warnings).toHaveLength(1);
   });
 
   it('loads with the defaults of PgBouncer given explicitly', () => {
@@ -269,7 +267,7 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\n[databases]\na = load_balance_hosts=x\n',
-      'p.ini:3:24: invalid value "x" for parameter databases.a.load_balance_hosts in configuration (p.ini:3): invalid load_balance_hosts: x (unknown value); allowed: only the default, "round-robin"',
+      'p.ini:3:24: invalid value "x" for parameter databases.a.load_balance_hosts in configuration (p.ini:3): invalid load_balance_hosts: x (unknown value); allowed: round-robin, disable',
     ],
     [
       '[pgbouncer]\n[databases]\na = prt=1\n',

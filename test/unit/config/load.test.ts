@@ -69,6 +69,7 @@ describe('parseConfigText', () => {
       datestyle: null,
       timezone: null,
       applicationName: null,
+      loadBalanceHosts: 'round-robin',
     });
     expect(config.databases.get('v6')?.host).toBe('::1');
     expect(config.databases.get('sock')?.host).toBe('/run/postgresql');

@@ -28,7 +28,7 @@ server_tls_key_file server_tls_protocols server_tls_sslmode so_reuseport stats_p
 suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive tcp_keepcnt
 tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parameters
 transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose
-metrics_listen_addr metrics_listen_port`
+log_format metrics_listen_addr metrics_listen_port`
   .trim()
   .split(/\s+/);
 
@@ -60,9 +60,9 @@ describe('the settings table', () => {
   });
 
   it('gives no property to a setting that is not supported yet', () => {
-    expect(DEFAULT_SETTINGS).not.toHaveProperty('logfile');
+    expect(DEFAULT_SETTINGS).not.toHaveProperty('syslog');
     expect(DEFAULT_SETTINGS).toHaveProperty('pidfile', '');
-    expectTypeOf<Settings>().not.toHaveProperty('logfile');
+    expectTypeOf<Settings>().not.toHaveProperty('syslog');
   });
 
   it('types the properties after the table', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LOG_EVENTS } from '../../../src/log/events.ts';
+import type { LogEvent } from '../../../src/log/events.ts';
 import { createLogger, nullLogger } from '../../../src/log/logger.ts';
 import type { RootLogger } from '../../../src/log/logger.ts';
 import { MAX_LOGGED_CHARS, REDACTED } from '../../../src/log/sanitize.ts';
@@ -16,6 +17,7 @@ function capture(verbose = 0): Captured {
   const logger = createLogger({
     destination: { write: (line) => lines.push(line) },
     clock: { nowMs: () => 0, wallMs: () => Date.UTC(2026, 0, 2, 3, 4, 5, 6) },
+    format: 'json',
     verbose,
     pid: 42,
   });
@@ -57,6 +59,60 @@ describe('createLogger', () => {
     child.debug('stats', {});
     logger.debug('stats', {});
     expect([lines.length, child.isDebug]).toEqual([1, false]);
+  });
+
+  it('writes noise from verbose 2 on', () => {
+    const { logger, lines, last } = capture(1);
+    logger.debug('client_wait_ended', {});
+    expect([lines.length, logger.isDebug, logger.isNoise]).toEqual([0, true, false]);
+    logger.setVerbose(2);
+    expect(logger.isNoise).toBe(true);
+    logger.debug('client_wait_ended', {});
+    expect(last()).toMatchObject({ level: 'trace', event: 'client_wait_ended' });
+  });
+
+  it("writes PgBouncer's lines when told to, with the fields of children, and JSON again", () => {
+    const { logger, lines, last } = capture(2);
+    const child = logger.child({ client: 10, user: 'bob' });
+    logger.setFormat('pgbouncer');
+    child.info('client_disconnected', { database: 'app', address: '::1', port: 5, reason: 'x' });
+    child.debug('client_wait_ended', {}, 'hi');
+    child.warn('stats', {}, 'x'.repeat(5000));
+    const shape = /^2026-01-0[123] \d\d:\d\d:05\.006 [A-Z\d+-]{2,6} \[42\] (.*)\n$/;
+    expect(lines.map((line) => shape.exec(line)?.[1]?.slice(0, 80))).toEqual([
+      'LOG C-0xa: app/bob@[::1]:5 closing because: x (age=s)',
+      'NOISE C-0xa: (nodb)/bob@(bad-af):0 hi',
+      expect.stringMatching(/^WARNING stats: 0 xacts/),
+    ]);
+    logger.setFormat('json');
+    child.info('stats', {});
+    expect(last()).toMatchObject({ client: 10, event: 'stats' });
+  });
+
+  it.each([
+    ['a line feed', 'bob\n2026-01-01 00:00:00.000 UTC [1] FATAL forged'],
+    ['a carriage return', 'bob\rFATAL'],
+    ['an escape sequence', 'bob\x1b[2J\x1b]0;title\x07'],
+    ['a NUL', 'bob\0'],
+    ['DEL and a C1 control', 'bob\x7f\x9b2J'],
+    ['a Unicode line end', 'bob\u2028x\u2029y\u0085'],
+    ['a bidirectional override', 'bob\u202egro.live'],
+    ['a lone surrogate', 'bob\ud800'],
+    ['quotes and backslashes', `b"o'b\\`],
+  ])("keeps %s within PgBouncer's line", (_what, hostile) => {
+    const { logger, lines } = capture(1);
+    logger.setFormat('pgbouncer');
+    const fields = { client: 1, user: hostile, database: hostile, reason: hostile, x: [hostile] };
+    for (const event of Object.keys(LOG_EVENTS) as LogEvent[]) {
+      logger.error(event, fields, hostile);
+      logger.error(event, { ...fields, error: hostile, file: hostile, problem: hostile });
+    }
+    expect(lines).toHaveLength(2 * Object.keys(LOG_EVENTS).length);
+    for (const line of lines) {
+      expect(line).toMatch(/^2026-01-0[123] /);
+      expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\u2028\u2029\u202e]|\p{Surrogate}/u);
+      expect(line.endsWith('\n')).toBe(true);
+    }
   });
 
   it('adds the fields of a child, and of its child, to each line', () => {
@@ -190,6 +246,7 @@ describe('createLogger', () => {
         },
       },
       clock: { nowMs: () => 0, wallMs: () => 0 },
+      format: 'json',
       verbose: 0,
       pid: 1,
     });

@@ -1,0 +1,27 @@
+/** What SHOW can show. */
+export const SHOW_TOPICS = [
+  'active_sockets',
+  'clients',
+  'config',
+  'databases',
+  'dns_hosts',
+  'help',
+  'lists',
+  'mem',
+  'pools',
+  'servers',
+  'sockets',
+  'state',
+  'stats',
+  'stats_averages',
+  'stats_totals',
+  'totals',
+  'users',
+  'version',
+  'waits',
+] as const;
+/** One of {@link SHOW_TOPICS}. */
+export type ShowTopic = (typeof SHOW_TOPICS)[number];
+
+/** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
+export const UNSUPPORTED_TOPICS = ['dns_zones', 'fds', 'peer_pools', 'peers'] as const;

@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process';
+import type { StatsCounters } from '../admin/snapshots.ts';
+import type { Logger, RootLogger } from '../log/logger.ts';
+import { asError } from './system-error.ts';
+
+/** Program of systemd that passes messages on: Node.js has no datagram sockets of the Unix kind. */
+const PROGRAM = 'systemd-notify';
+
+/** A program that does not end is ended: the messages behind it wait for it. */
+const PROGRAM_TIMEOUT_MS = 10_000;
+
+/** Messages that may wait; there are only a few a minute. */
+const WAITING_MAX = 16;
+
+/**
+ * Tells a service manager how the process is, where one asks for it by NOTIFY_SOCKET. Messages are
+ * sent one after the other, since their order has a meaning. What cannot be sent is logged once.
+ *
+ * @source sd_notify(3)
+ */
+export class ServiceNotifier {
+  readonly #isWanted: boolean;
+  readonly #logger: Logger;
+  readonly #waiting: (readonly string[])[] = [];
+  #isSending = false;
+  #hasWarned = false;
+
+  /** @param socket - The variable NOTIFY_SOCKET; without one, nothing is ever sent. */
+  constructor(socket: string | undefined, logger: Logger) {
+    this.#isWanted = socket !== undefined && socket !== '';
+    this.#logger = logger;
+  }
+
+  /** The start, or a reload, is done. */
+  ready(): void {
+    this.#send(['READY=1']);
+  }
+
+  /** A reload begins. @param monotonicUs - Time of CLOCK_MONOTONIC in µs. */
+  reloading(monotonicUs: bigint): void {
+    this.#send(['RELOADING=1', `MONOTONIC_USEC=${String(monotonicUs)}`]);
+  }
+
+  /**
+   * A shutdown begins. It may be lost when the process ends at once and other messages wait; the end
+   * says the same.
+   */
+  stopping(): void {
+    this.#send(['STOPPING=1']);
+  }
+
+  /** One line about how things go. */
+  status(text: string): void {
+    this.#send([`STATUS=${text}`]);
+  }
+
+  #send(assignments: readonly string[]): void {
+    if (!this.#isWanted || this.#waiting.length >= WAITING_MAX) {
+      return;
+    }
+    this.#waiting.push(assignments);
+    this.#pump();
+  }
+
+  #pump(): void {
+    const next = this.#isSending ? undefined : this.#waiting.shift();
+    if (next === undefined) {
+      return;
+    }
+    this.#isSending = true;
+    let isDone = false;
+    const done = (problem: string | null): void => {
+      // A program that cannot be started may report both an error and an end.
+      if (isDone) {
+        return;
+      }
+      isDone = true;
+      this.#isSending = false;
+      if (problem !== null) {
+        this.#warn(problem);
+      }
+      this.#pump();
+    };
+    const child = spawn(PROGRAM, next, { stdio: 'ignore', timeout: PROGRAM_TIMEOUT_MS });
+    child.once('error', (error) => {
+      done(asError(error).message);
+    });
+    child.once('exit', (code, signal) => {
+      done(code === 0 ? null : `it ended with ${signal ?? `code ${String(code)}`}`);
+    });
+  }
+
+  #warn(problem: string): void {
+    if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#logger.warn(
+        'config_warning',
+        { problem },
+        `the service manager asks to be notified, but ${PROGRAM} does not work`,
+      );
+    }
+  }
+}
+
+/** Makes a logger that hands the periodic statistics to the service manager, too. */
+export function withStatus(logger: RootLogger, notifier: ServiceNotifier): RootLogger {
+  const info: Logger['info'] = (event, fields, message) => {
+    logger.info(event, fields, message);
+    if (event === 'stats') {
+      // Safe: the event is written with the averages of the period and nothing else.
+      notifier.status(statsText(fields as StatsCounters));
+    }
+  };
+  return Object.create(logger, { info: { value: info } }) as RootLogger;
+}
+
+/**
+ * Puts averages into PgBouncer's line of statistics.
+ *
+ * @source PgBouncer: the log line of `stats_period`
+ */
+export function statsText(averages: StatsCounters): string {
+  const whole = (value: number): string => String(Math.trunc(value));
+  return [
+    `stats: ${whole(averages.xactCount)} xacts/s`,
+    `${whole(averages.queryCount)} queries/s`,
+    `${whole(averages.clientParseCount)} client parses/s`,
+    `${whole(averages.serverParseCount)} server parses/s`,
+    `${whole(averages.bindCount)} binds/s`,
+    `${whole(averages.clientLoginCount)} client logins/s`,
+    `in ${whole(averages.receivedBytes)} B/s`,
+    `out ${whole(averages.sentBytes)} B/s`,
+    `xact ${whole(averages.xactTimeUs)} μs`,
+    `query ${whole(averages.queryTimeUs)} μs`,
+    `wait ${whole(averages.waitTimeUs)} μs`,
+  ].join(', ');
+}

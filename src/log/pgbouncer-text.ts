@@ -1,0 +1,220 @@
+import type { LogEvent } from './events.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** How an event is told. */
+interface Wording {
+  /** Whether the connection stands before the text: `C-0x2a: db/user@host:port`. */
+  readonly hasPrefix: boolean;
+  readonly text: (fields: Fields, message: string | undefined) => string;
+}
+
+/** Fields that the prefix says already. */
+const PREFIX_FIELDS: readonly string[] = [
+  'client',
+  'server',
+  'database',
+  'user',
+  'address',
+  'port',
+  'process',
+];
+
+/** What PgBouncer says when it gets a signal. */
+const SIGNAL_TEXTS: Readonly<Record<string, string>> = {
+  SIGHUP: 'got SIGHUP, re-reading config',
+  SIGTERM: 'got SIGTERM, shutting down, waiting for all clients disconnect',
+  SIGINT: 'got SIGINT, shutting down, waiting for all servers connections to be released',
+  SIGQUIT: 'got SIGQUIT, fast exit',
+  SIGUSR1: 'got SIGUSR1, pausing all activity',
+  SIGUSR2: 'got SIGUSR2, continuing from PAUSE',
+};
+
+/** What PgBouncer says when a shutdown that waited has come to its end. */
+const DRAINED_TEXTS: Readonly<Record<string, string>> = {
+  wait_for_clients: 'client connections dropped, exiting',
+  wait_for_servers: 'server connections dropped, exiting',
+};
+
+/**
+ * PgBouncer's texts by event. An event without a row gets its own name and its fields, behind the
+ * prefix if it is about a connection.
+ *
+ * @source PgBouncer's log of version 1.25.2.
+ */
+const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
+  // Process
+  process_up: plain(
+    ({ speaks, version, node }) =>
+      `process up: PgBouncer ${show(speaks)} (maitred ${show(version)}), Node.js ${show(node)}`,
+  ),
+  listening: plain(({ address, port, unix }) =>
+    unix === undefined
+      ? `listening on ${hostPort(address, port)}`
+      : `listening on unix:${path(unix)}`,
+  ),
+  listen_failed: plain(({ address, error }) => `cannot listen on ${show(address)}: ${show(error)}`),
+  accept_failed: plain(({ error }) => `accept() failed: ${show(error)}`),
+  signal_received: plain(
+    ({ signal }, message) => message ?? SIGNAL_TEXTS[show(signal)] ?? `got ${show(signal)}`,
+  ),
+  process_stopped: plain(
+    ({ code, drained }) => DRAINED_TEXTS[show(drained)] ?? `exiting with code ${show(code)}`,
+  ),
+  start_failed: plain(({ error }) => show(error)),
+  log_file_failed: plain(
+    ({ action, file, error }) => `Cannot ${show(action)} logfile: '${show(file)}': ${show(error)}`,
+  ),
+  stats: plain(statsText),
+  // Configuration
+  config_reload_failed: plain(({ problem }) =>
+    problem === undefined ? 'config file loading failed' : show(problem),
+  ),
+  config_warning: plain(({ problem, database, needsRestart }) =>
+    withValue(show(problem), database ?? needsRestart),
+  ),
+  config_reloaded: plain(({ changedSettings }) =>
+    withValue('configuration reloaded, changed settings', changedSettings),
+  ),
+  auth_file_problem: plain(({ file, line, problem, message }) => {
+    const place = line === undefined ? show(file) : `${show(file)}:${show(line)}`;
+    return `${place}: ${show(problem ?? message)}`;
+  }),
+  // Clients
+  client_login_attempted: prefixed(
+    ({ database, user, tls, replication }) =>
+      `login attempt: db=${show(database)} user=${show(user)} tls=${show(tls)} replication=${show(replication)}`,
+  ),
+  client_login_failed: prefixed(({ database, user, reason }) => {
+    const who = user === undefined ? '' : ` db=${show(database)} user=${show(user)}`;
+    return `login failed:${who} (${show(reason)})`;
+  }),
+  client_disconnected: prefixed(closingText),
+  database_registered: plain(({ database }) => `registered new auto-database: ${show(database)}`),
+  pooler_error_sent: prefixed(({ error }) => `pooler error: ${show(error)}`),
+  tls_handshake_failed: plain(({ error }) => `TLS handshake error: ${show(error)}`),
+  // Servers
+  server_connected: prefixed(({ localAddress, localPort }) =>
+    localAddress === undefined
+      ? 'new connection to server'
+      : `new connection to server (from ${hostPort(localAddress, localPort)})`,
+  ),
+  server_connect_failed: prefixed(({ error }) => `connect failed: ${show(error)}`),
+  server_login_failed: plain(({ error }) => `server login failed: ${show(error)}`),
+  server_disconnected: prefixed(closingText),
+  server_query_failed: plain(({ query, error }) => {
+    const what = query === 'connect_query' ? 'exec_on_query' : show(query);
+    return `S: error while executing ${what}: ${show(error)}`;
+  }),
+  dns_lookup_failed: plain(({ host, error }) => `DNS lookup failed: ${show(host)}: ${show(error)}`),
+  reserve_pool_used: prefixed(() => 'taking connection from reserve_pool'),
+  pool_closed: plain(
+    ({ user, database, reason, ageSeconds }) =>
+      `cleaning up idle pool for user ${show(user)} on db ${show(database)} because: ${show(reason)} (age= ${show(ageSeconds)}s)`,
+  ),
+  // Cancel requests
+  cancel_forwarded: plain(
+    ({ database, process }) =>
+      `cancel request for a query on db ${show(database)} sent to server process ${show(process)}`,
+  ),
+  cancel_failed: plain(
+    ({ database, process, error }) =>
+      `cancel request for a query on db ${show(database)} not sent to server process ${show(process)}: ${show(error)}`,
+  ),
+  // Console
+  console_command_issued: plain((_fields, message) => message ?? 'command issued'),
+  console_command_failed: plain(({ error }, message) => message ?? show(error)),
+};
+
+/**
+ * Puts an event into PgBouncer's words, with its prefix for events of connections. The result may
+ * have any characters that the fields have: whoever writes it must escape it.
+ *
+ * @param fields - Sanitized.
+ * @param message - The text given with the event, if any.
+ */
+export function pgbouncerText(
+  event: LogEvent,
+  fields: Fields,
+  message: string | undefined,
+): string {
+  const wording = WORDINGS[event];
+  if (wording !== undefined) {
+    const text = wording.text(fields, message);
+    return wording.hasPrefix ? `${connectionPrefix(fields)}${text}` : text;
+  }
+  const prefix = connectionPrefix(fields);
+  const rest = Object.entries(fields).filter(
+    ([name, value]) => value !== undefined && (prefix === '' || !PREFIX_FIELDS.includes(name)),
+  );
+  const words = rest.map(([name, value]) => ` ${name}=${show(value)}`).join('');
+  const title = message ?? event.replaceAll('_', ' ');
+  return `${prefix}${title}${words === '' ? '' : `:${words}`}`;
+}
+
+function plain(text: Wording['text']): Wording {
+  return { hasPrefix: false, text };
+}
+
+function prefixed(text: Wording['text']): Wording {
+  return { hasPrefix: true, text };
+}
+
+/** The connection that an event is about, as SHOW CLIENTS and SHOW SERVERS have it under `ptr`. */
+function connectionPrefix({ client, server, database, user, address, port }: Fields): string {
+  const id = client ?? server;
+  if (typeof id !== 'number') {
+    return '';
+  }
+  const kind = client === undefined ? 'S' : 'C';
+  const names = `${show(database ?? '(nodb)')}/${show(user ?? '(nouser)')}`;
+  return `${kind}-0x${id.toString(16)}: ${names}@${hostPort(address, port)} `;
+}
+
+function hostPort(address: unknown, port: unknown): string {
+  if (address === undefined || address === '') {
+    return '(bad-af):0';
+  }
+  const host = show(address);
+  return `${host.includes(':') ? `[${host}]` : host}:${show(port ?? 0)}`;
+}
+
+/** The path of a unix socket; an abstract one begins with NUL and is written with `@`. */
+function path(unix: unknown): string {
+  return show(unix).replace(/^\0/, '@');
+}
+
+function closingText({ reason, ageSeconds }: Fields): string {
+  return `closing because: ${show(reason)} (age=${show(ageSeconds)}s)`;
+}
+
+function statsText(fields: Fields): string {
+  const whole = (name: string): string => String(Math.trunc(Number(fields[name] ?? 0)));
+  return [
+    `stats: ${whole('xactCount')} xacts/s`,
+    `${whole('queryCount')} queries/s`,
+    `${whole('clientParseCount')} client parses/s`,
+    `${whole('serverParseCount')} server parses/s`,
+    `${whole('bindCount')} binds/s`,
+    `in ${whole('receivedBytes')} B/s`,
+    `out ${whole('sentBytes')} B/s`,
+    `xact ${whole('xactTimeUs')} us`,
+    `query ${whole('queryTimeUs')} us`,
+    `wait ${whole('waitTimeUs')} us`,
+  ].join(', ');
+}
+
+function withValue(sentence: string, value: unknown): string {
+  const isMissing = value === undefined || (Array.isArray(value) && value.length === 0);
+  return isMissing
+    ? sentence
+    : `${sentence}: ${Array.isArray(value) ? value.map(show).join(', ') : show(value)}`;
+}
+
+/** Texts and numbers as they are, anything else as JSON; nothing for what is missing. */
+function show(value: unknown): string {
+  if (typeof value === 'string') {
+    return value;
+  }
+  return value === undefined ? '' : JSON.stringify(value);
+}
