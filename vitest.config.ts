@@ -12,15 +12,14 @@ function pureProject(name: string): TestProjectInlineConfiguration {
   };
 }
 
-/** Tests against a real PostgreSQL: one file at a time, each in a process of its own. */
+/** Tests against a real PostgreSQL, which all files share; each file in a process of its own. */
 function serverProject(name: string, groupOrder: number): TestProjectInlineConfiguration {
   return {
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
       pool: 'forks',
-      fileParallelism: false,
-      maxWorkers: 1,
+      maxWorkers: 2,
       globalSetup: ['test/support/global-setup.ts'],
       testTimeout: INTEGRATION_TIMEOUT_MS,
       hookTimeout: INTEGRATION_TIMEOUT_MS,

@@ -60,11 +60,6 @@ export class CancelBroker {
     this.#host = host;
   }
 
-  /** Requests that wait to be sent, with their pools. */
-  get waitingCount(): number {
-    return this.#waiting.length;
-  }
-
   /** A client has sent a cancel request. The requester only ever sees its connection close. */
   onRequest(requester: ClientConnection, processId: number, secret: Buffer): void {
     const target = this.#keys.find(processId, secret);
@@ -97,6 +92,7 @@ export class CancelBroker {
     const sending = this.#inFlight.get(server);
     if (sending !== undefined) {
       sending.followers.push(entry);
+      entry.pool.waitingCancels++;
     } else if (this.#isFull(entry.pool)) {
       this.#waiting.push(entry);
       entry.pool.waitingCancels++;
@@ -178,6 +174,9 @@ export class CancelBroker {
   }
 
   #sendFollowers(followers: readonly Requester[]): void {
+    for (const { pool } of followers) {
+      pool.waitingCancels--;
+    }
     const running = followers.filter((entry) => this.#findServer(entry) !== null);
     const [first] = running;
     const server = first === undefined ? null : this.#host.serverOf(first.target);
@@ -205,13 +204,23 @@ export class CancelBroker {
 
   /** Once per tick: gives up requests that could not be sent in time. */
   onTick(): void {
+    this.#expire(this.#waiting);
+    for (const { followers } of this.#inFlight.values()) {
+      this.#expire(followers);
+    }
+  }
+
+  #expire(entries: Requester[]): void {
     const limitMs = this.#host.cancelWaitTimeoutMs;
     const nowMs = this.#host.nowMs();
-    for (const entry of [...this.#waiting]) {
-      if (limitMs > 0 && nowMs - entry.arrivedMs > limitMs) {
-        this.#drop(entry);
-        this.#finish(entry.connection, 'cancel_wait_timeout');
+    // Oldest first.
+    for (let entry = entries[0]; entry !== undefined; entry = entries[0]) {
+      if (limitMs === 0 || nowMs - entry.arrivedMs <= limitMs) {
+        return;
       }
+      entries.shift();
+      entry.pool.waitingCancels--;
+      this.#finish(entry.connection, 'cancel_wait_timeout');
     }
   }
 
