@@ -283,7 +283,10 @@ export class SocketStream implements RawReader {
 
   /** Keeps a buffer of another stream, which writes refer to, until nothing is pending. */
   keepUntilDrained(buffer: Buffer): void {
-    this.#lent.push(buffer);
+    // Without direct access the socket keeps what it writes by itself, and nobody would drain this.
+    if (this.#writer !== null) {
+      this.#lent.push(buffer);
+    }
   }
 
   /** Whether chunks lie in a buffer that no other stream reads into. */

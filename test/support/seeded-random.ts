@@ -33,10 +33,23 @@ export class SeededRandom {
     }
     return item;
   }
+
+  /** `count` random bytes. */
+  bytes(count: number): Buffer {
+    return Buffer.from(Array.from({ length: count }, () => this.below(256)));
+  }
 }
 
 /** Seed of this run: `MAITRED_SEED`, or a new one. Whoever uses it says which. */
 export function seedOfRun(): number {
   const given = process.env['MAITRED_SEED'] ?? '';
   return given === '' ? Math.floor(Math.random() * 1_000_000_000) : Number(given);
+}
+
+/** The seed of a random test: `TEST_SEED`, or another one each time; printed either way. */
+export function testSeed(name: string): number {
+  const given = Number(process.env['TEST_SEED'] ?? Number.NaN);
+  const seed = Number.isInteger(given) ? given : Date.now() % 1_000_000_000;
+  process.stdout.write(`${name}: TEST_SEED=${String(seed)}\n`);
+  return seed;
 }

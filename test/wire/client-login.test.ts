@@ -5,7 +5,7 @@ import { ClientLogin } from '../../src/client/client-login.ts';
 import { poolerError, type PoolerError } from '../../src/protocol/pooler-errors.ts';
 import * as f from '../support/frontend-messages.ts';
 import { makeVerifier, seededRandom } from '../unit/auth/support.ts';
-import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { allSplits, BorrowedBuffer, randomSplit } from './byte-splits.ts';
 
 const PLAIN: LoginPlan = {
@@ -279,7 +279,7 @@ describe('ClientLogin: random bytes', () => {
       expect(ends.length, context).toBeLessThanOrEqual(1);
       expect(login.events, context).not.toContain('authenticated');
       expect(login.users.length, context).toBeLessThanOrEqual(1);
-      expect(login.events.indexOf(ends[0] ?? login.last), context).toBe(login.events.length - 1);
+      expect(login.events.lastIndexOf(ends[0] ?? login.last), context).toBe(login.events.length - 1);
     }
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as b from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
-import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import {
   RelayFixture,
   type FakeClient,

@@ -4,7 +4,7 @@ import { writeErrorResponse } from '../../src/protocol/backend-writer.ts';
 import { poolerError } from '../../src/protocol/pooler-errors.ts';
 import { commandComplete, readyForQuery } from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
-import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { RelayFixture, type FakeClient, type FakeServer } from '../unit/relay/relay-fixture.ts';
 import { allSplits, BorrowedBuffer, isLegalRun, randomSplit } from './byte-splits.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_OUTSTANDING } from '../../src/relay/outstanding-requests.ts';
 import { commandComplete, readyForQuery } from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
-import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { RelayFixture, type FakeClient, type FakeServer } from '../unit/relay/relay-fixture.ts';
 import { allSplits, BorrowedBuffer, isLegalRun, randomSplit } from './byte-splits.ts';
 

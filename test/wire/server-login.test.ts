@@ -5,7 +5,7 @@ import { ServerLogin, type LoginResult } from '../../src/server/server-login.ts'
 import * as b from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { seededRandom } from '../unit/auth/support.ts';
-import { SeededRandom, testSeed } from '../unit/relay/random.ts';
+import { SeededRandom, testSeed } from '../support/seeded-random.ts';
 import { allSplits, BorrowedBuffer, randomSplit } from './byte-splits.ts';
 
 const OK = b.authentication(0);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ByteRing } from '../../../src/base/byte-ring.ts';
-import { SeededRandom, testSeed } from '../relay/random.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 function contents(ring: ByteRing): number[] {
   return Array.from({ length: ring.length }, (_value, index) => ring.at(index));

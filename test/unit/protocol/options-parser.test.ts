@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../../../src/protocol/options-parser.ts';
-import { SeededRandom, testSeed } from '../relay/random.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 /** The settings as `name=value`, or null. */
 function parsed(options: string): string[] | null {

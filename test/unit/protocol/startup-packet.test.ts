@@ -7,7 +7,7 @@ import {
 } from '../../../src/protocol/startup-packet.ts';
 import { writeCancelRequest, writeStartupMessage } from '../../../src/protocol/startup-writer.ts';
 import * as f from '../../support/frontend-messages.ts';
-import { SeededRandom, testSeed } from '../relay/random.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 const USER = { user: 'u', database: 'd' };
 

@@ -1,4 +1,4 @@
-import type { SeededRandom } from './random.ts';
+import type { SeededRandom } from '../../support/seeded-random.ts';
 
 /**
  * An executable model of PostgreSQL's message loop, written after the manual's "Message Flow" and

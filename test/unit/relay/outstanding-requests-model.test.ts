@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Disposition, OutstandingRequests } from '../../../src/relay/outstanding-requests.ts';
 import { BackendModel, type ModelRequest } from './backend-model.ts';
-import { SeededRandom, testSeed } from './random.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 const SEQUENCES = 4000;
 const STEPS = 40;

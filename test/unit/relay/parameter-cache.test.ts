@@ -8,7 +8,7 @@ import {
   settleParameters,
   TrackedParameters,
 } from '../../../src/relay/parameter-cache.ts';
-import { SeededRandom, testSeed } from './random.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 /** Reads an SQL literal as PostgreSQL does; null when it is not exactly one literal. */
 function readLiteral(sql: string, isConforming: boolean): string | null {
