@@ -279,7 +279,9 @@ describe('ClientLogin: random bytes', () => {
       expect(ends.length, context).toBeLessThanOrEqual(1);
       expect(login.events, context).not.toContain('authenticated');
       expect(login.users.length, context).toBeLessThanOrEqual(1);
-      expect(login.events.lastIndexOf(ends[0] ?? login.last), context).toBe(login.events.length - 1);
+      expect(login.events.lastIndexOf(ends[0] ?? login.last), context).toBe(
+        login.events.length - 1,
+      );
     }
   });
 });
