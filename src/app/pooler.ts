@@ -16,7 +16,7 @@ import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
 import { ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
-import type { LinkHost } from '../relay/link.ts';
+import { LinkHost } from '../relay/link.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
 import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
@@ -80,13 +80,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.keys = new CancelKeys((bytes) => this.randomBytes(bytes));
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
-    this.link = {
-      tracked: this.tracked,
-      get maxPacketSizeBytes() {
-        return pooler.settings.maxPacketSizeBytes;
-      },
-      nowMs: () => environment.clock.nowMs(),
-    };
+    this.link = new LinkHost(
+      this.tracked,
+      config.settings.maxPacketSizeBytes,
+      environment.clock.nowMs,
+    );
     this.broker = new CancelBroker(this.keys, {
       logger: environment.logger,
       get cancelWaitTimeoutMs() {
@@ -120,6 +118,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   /** Takes over a configuration that has been read without error, and reads `auth_file` again. */
   applyConfig(next: Config): void {
     this.#config = next;
+    this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     const removed = this.registry.applyConfig(next);
     this.loadUsers();
     for (const database of removed) {
@@ -138,6 +137,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   applySettings(next: Config): void {
     const { authFile, scramIterations } = this.settings;
     this.#config = next;
+    this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     if (next.settings.authFile !== authFile || next.settings.scramIterations !== scramIterations) {
       this.loadUsers();
     }

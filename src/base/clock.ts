@@ -6,9 +6,9 @@ import { performance } from 'node:perf_hooks';
  */
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary origin, with a fraction. Never goes back. */
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** Wall clock, milliseconds since the Unix epoch. For display only, never for timeouts. */
-  wallMs(): number;
+  readonly wallMs: () => number;
 }
 
 // Bound once: the global `performance` is a getter, which a call for each message would pay for.

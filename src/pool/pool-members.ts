@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { LinkedList } from '../base/linked-list.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import type { PoolHost } from './pool-host.ts';
-import { CLIENT_SUCCESSORS, SERVER_SUCCESSORS, ClientState, ServerState } from './states.ts';
+import { CLIENT_SUCCESSORS, ClientState, mayServerGo, ServerState } from './states.ts';
 
 /**
  * Who is in a pool, and in which state: a connection's state is the list it is in, so the counts
@@ -77,7 +77,7 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
 
   /** Moves a server connection to the list of its new state. The only writer of `state`. */
   protected changeServerState(server: S, next: ServerState): void {
-    if (!SERVER_SUCCESSORS[server.state].includes(next)) {
+    if (!mayServerGo(server.state, next)) {
       assert(false, `server connection may not go from ${server.state} to ${next}`);
     }
     server.list?.remove(server);

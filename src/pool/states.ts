@@ -31,6 +31,18 @@ export const SERVER_SUCCESSORS: { readonly [S in ServerState]: readonly ServerSt
   closed: [],
 };
 
+/**
+ * HOT PATH: whether a server connection may go from one state to another. The two steps of every
+ * transaction are told without a look-up.
+ */
+export function mayServerGo(from: ServerState, to: ServerState): boolean {
+  return (
+    (from === ServerState.Active && to === ServerState.Idle) ||
+    (from === ServerState.Idle && to === ServerState.Active) ||
+    SERVER_SUCCESSORS[from].includes(to)
+  );
+}
+
 /** Life of a client connection; the values are PgBouncer's. Each but `closed` is a list. */
 export const ClientState = {
   /** Before the end of authentication. */

@@ -21,12 +21,18 @@ import { ReplyRelay } from './reply-relay.ts';
 import { RequestRelay } from './request-relay.ts';
 
 /** What the links of a process have in common. */
-export interface LinkHost {
+export class LinkHost {
   readonly tracked: TrackedParameters;
-  /** Largest message accepted from either side, in bytes. */
-  readonly maxPacketSizeBytes: number;
+  /** Largest message accepted from either side, in bytes. A field, since it is read per message. */
+  maxPacketSizeBytes: number;
   /** Monotonic time in ms. */
-  nowMs(): number;
+  readonly nowMs: () => number;
+
+  constructor(tracked: TrackedParameters, maxPacketSizeBytes: number, nowMs: () => number) {
+    this.tracked = tracked;
+    this.maxPacketSizeBytes = maxPacketSizeBytes;
+    this.nowMs = nowMs;
+  }
 }
 
 /** What maitred itself runs on a server connection; one at a time. */

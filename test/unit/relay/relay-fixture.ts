@@ -9,7 +9,7 @@ import { ClientState, ServerState } from '../../../src/pool/states.ts';
 import type { ServerReport } from '../../../src/protocol/backend-reader.ts';
 import type { PoolerError } from '../../../src/protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../../../src/relay/ends.ts';
-import { Link, type LinkHost } from '../../../src/relay/link.ts';
+import { Link, LinkHost } from '../../../src/relay/link.ts';
 import { TrackedParameters, type ParameterValues } from '../../../src/relay/parameter-cache.ts';
 import { RequestFramer } from '../../../src/relay/request-framer.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
@@ -339,11 +339,7 @@ export class RelayFixture {
     };
     const database = new Database('db', databaseConfig('db'), false, nowMs());
     this.pool = new Pool<ClientEnd, ServerEnd>(host, database, new User('user', null));
-    this.#linkHost = {
-      tracked: this.tracked,
-      maxPacketSizeBytes: options.maxPacketSizeBytes ?? 2_147_483_647,
-      nowMs,
-    };
+    this.#linkHost = new LinkHost(this.tracked, options.maxPacketSizeBytes ?? 2_147_483_647, nowMs);
   }
 
   /** A server connection that is logging in. */
