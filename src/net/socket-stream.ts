@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { ViewCache } from '../base/view-cache.ts';
+import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import { RawWriter, rawHandleOf, readInto, type RawHandle, type RawReader } from './raw-handle.ts';
 
 /** What the owner of a {@link SocketStream} is told. All calls are synchronous. */
@@ -101,7 +102,7 @@ function onClose(this: OwnedSocket): void {
  * One TCP or unix socket as a stream of borrowed chunks. A client's socket reads into a buffer that
  * all clients share, a server's into a buffer of its own.
  */
-export class SocketStream implements RawReader {
+export class SocketStream implements RawReader, RestingStream {
   readonly #socket: net.Socket;
   readonly #handler: StreamHandler;
   /** Direct access to the socket; null until connected, and where it is not to be had. */
@@ -120,6 +121,9 @@ export class SocketStream implements RawReader {
   #isEnded = false;
   #isClosed = false;
   #isPaused = false;
+  /** Bytes of bulk data read in a row, as {@link countBulk} has it. */
+  #bulkBytes = 0;
+  #isResting = false;
   #error: Error | null = null;
 
   private constructor(socket: net.Socket, handler: StreamHandler, readBuffer: Buffer) {
@@ -328,9 +332,24 @@ export class SocketStream implements RawReader {
       this.#isPaused = false;
       if (this.#handle === null) {
         this.#socket.resume();
-      } else {
+      } else if (!this.#isResting) {
         this.#handle.readStart();
       }
+    }
+  }
+
+  #rest(): void {
+    if (!this.#isResting && !this.#isClosed) {
+      this.#isResting = true;
+      this.#handle?.readStop();
+      startRest(this);
+    }
+  }
+
+  onRestOver(): void {
+    this.#isResting = false;
+    if (!this.#isPaused && !this.#isClosed) {
+      this.#handle?.readStart();
     }
   }
 
@@ -339,6 +358,12 @@ export class SocketStream implements RawReader {
       this.#handler.onStreamData(this.#readBuffer, bytes);
     } catch (error) {
       this.#handler.onStreamFault(error);
+    }
+    if (this.#readBuffer !== sharedReadBuffer) {
+      this.#bulkBytes = countBulk(this.#bulkBytes, bytes, this.#readBuffer.length);
+      if (this.#bulkBytes < 0 && this.#isTcp) {
+        this.#rest();
+      }
     }
     const next = this.#nextBuffer;
     if (next === null) {
@@ -360,6 +385,11 @@ export class SocketStream implements RawReader {
   }
 
   // ---- ends ----
+
+  /** A unix socket's buffer is small and never grows: a rest would make its sender wait. */
+  get #isTcp(): boolean {
+    return this.#socket.remoteFamily !== undefined;
+  }
 
   /** Address and port of our end, empty and 0 where unknown or on a unix socket. */
   get local(): { readonly address: string; readonly port: number } {
