@@ -44,6 +44,7 @@ let resting: RestingStream[] = [];
 export function startRest(stream: RestingStream): void {
   resting.push(stream);
   if (resting.length === 1) {
+    // eslint-disable-next-line no-restricted-globals -- one timer for all, much shorter than a tick
     setTimeout(wakeAll, REST_MS);
   }
 }
