@@ -19,3 +19,11 @@ export const systemClock: Clock = {
   nowMs: now,
   wallMs: () => Date.now(),
 };
+
+/**
+ * Runs `action` once, after `ms` milliseconds: for pauses too short for the tick. Timeouts of
+ * connections and queries are decided in the tick.
+ */
+export function runAfter(ms: number, action: () => void): void {
+  setTimeout(action, ms);
+}

@@ -1,3 +1,5 @@
+import { runAfter } from '../base/clock.ts';
+
 /**
  * Bulk data is read in fewer and larger pieces.
  *
@@ -44,8 +46,7 @@ let resting: RestingStream[] = [];
 export function startRest(stream: RestingStream): void {
   resting.push(stream);
   if (resting.length === 1) {
-    // eslint-disable-next-line no-restricted-globals -- one timer for all, much shorter than a tick
-    setTimeout(wakeAll, REST_MS);
+    runAfter(REST_MS, wakeAll);
   }
 }
 
