@@ -5,6 +5,8 @@ import type {
   DnsHostSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
@@ -90,6 +92,10 @@ export interface Control {
   users(): readonly UserSnapshot[];
   /** One entry for each database that has a pool, in any order. */
   stats(): readonly StatsSnapshot[];
+  /** All configured peers, in any order. */
+  peers(): readonly PeerSnapshot[];
+  /** All peers that something has been passed on to, in any order. */
+  peerPools(): readonly PeerPoolSnapshot[];
   /** All host names that have been looked up, in any order. */
   dnsHosts(): readonly DnsHostSnapshot[];
   lists(): ListsSnapshot;

@@ -8,6 +8,8 @@ export const SHOW_TOPICS = [
   'help',
   'lists',
   'mem',
+  'peer_pools',
+  'peers',
   'pools',
   'servers',
   'sockets',
@@ -24,4 +26,4 @@ export const SHOW_TOPICS = [
 export type ShowTopic = (typeof SHOW_TOPICS)[number];
 
 /** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = ['dns_zones', 'fds', 'peer_pools', 'peers'] as const;
+export const UNSUPPORTED_TOPICS = ['dns_zones', 'fds'] as const;

@@ -1,5 +1,6 @@
 import {
   changedDatabaseKeys,
+  changedPeerKeys,
   changedSettings,
   changedUserKeys,
   type ChangedValue,
@@ -69,6 +70,7 @@ function entryLines(
 function report(config: Config): string {
   const databases = [...config.databases.values()];
   const users = [...config.users.values()];
+  const peers = [...config.peers.values()];
   const lines = [
     ...settingLines(config),
     ...entryLines(
@@ -78,6 +80,10 @@ function report(config: Config): string {
     ...entryLines(
       'user',
       users.map((user) => [user.name, changedUserKeys(user)]),
+    ),
+    ...entryLines(
+      'peer',
+      peers.map((peer) => [String(peer.id), changedPeerKeys(peer)]),
     ),
     ...(config.warnings.length === 0 ? [] : ['']),
     ...config.warnings.map((warning) => `warning: ${warning}`),

@@ -22,6 +22,8 @@ import type {
   DnsHostSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
@@ -96,6 +98,14 @@ export class PoolerControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.#statistics.snapshots();
+  }
+
+  peers(): readonly PeerSnapshot[] {
+    return this.#snapshots.peers();
+  }
+
+  peerPools(): readonly PeerPoolSnapshot[] {
+    return this.#snapshots.peerPools();
   }
 
   dnsHosts(): readonly DnsHostSnapshot[] {

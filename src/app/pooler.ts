@@ -23,6 +23,7 @@ import { connectOptions, HostTurns, type HostLookup } from '../server/server-tar
 import { Admissions } from './admissions.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
+import { Peers } from './peers.ts';
 import { PoolerModes } from './pooler-modes.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -54,6 +55,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly credentials: Credentials;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
+  readonly peers: Peers;
   readonly admissions: Admissions;
   readonly modes: PoolerModes;
   readonly link: LinkHost;
@@ -77,7 +79,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       random: (bytes) => this.randomBytes(bytes),
       scramIterations: config.settings.scramIterations,
     });
-    this.keys = new CancelKeys((bytes) => this.randomBytes(bytes));
+    this.keys = new CancelKeys(
+      (bytes) => this.randomBytes(bytes),
+      () => this.settings.peerId,
+    );
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
     this.link = new LinkHost(
@@ -85,6 +90,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       config.settings.maxPacketSizeBytes,
       environment.clock.nowMs,
     );
+    this.peers = this.#makePeers(config);
     this.broker = new CancelBroker(this.keys, {
       logger: environment.logger,
       get cancelWaitTimeoutMs() {
@@ -93,6 +99,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => environment.clock.nowMs(),
       targetOf: (server) => connectOptions(server.place, this.settings, this.lookup),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
+      forwardToPeer: (requester, processId, secret) =>
+        this.peers.forward(requester, processId, secret),
     });
     this.dns = this.#makeDns(config.settings.resolvConf);
     this.modes = new PoolerModes(this);
@@ -121,6 +129,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     const removed = this.registry.applyConfig(next);
     this.loadUsers();
+    for (const id of this.peers.applyConfig(next)) {
+      const problem = `dropping peer ${String(id)} as it does not exist anymore`;
+      this.logger.warn('config_warning', { problem });
+    }
     for (const database of removed) {
       this.logger.warn('config_warning', {
         database: database.name,
@@ -184,6 +196,27 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   randomBytes(bytes: number): Buffer {
     return this.environment.randomBytes(bytes);
+  }
+
+  // ---- peers ----
+
+  #makePeers(config: Config): Peers {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    return new Peers(config, {
+      logger: this.logger,
+      nowMs: () => this.nowMs(),
+      get peerId() {
+        return pooler.settings.peerId;
+      },
+      get defaultPoolSize() {
+        return pooler.settings.defaultPoolSize;
+      },
+      get cancelWaitTimeoutMs() {
+        return pooler.settings.cancelWaitTimeoutMs;
+      },
+      connectOptions: (target) => connectOptions(target, this.settings, this.lookup),
+    });
   }
 
   // ---- host names ----

@@ -4,6 +4,8 @@ import type {
   DnsHostSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SocketSnapshot,
@@ -194,6 +196,8 @@ export class Snapshots {
       outstandingRequests: servers.reduce((sum, { link }) => sum + link.ledger.length, 0),
       servers: servers.length,
       clients: clients.size,
+      peers: this.peers().length,
+      peerPools: this.peerPools().length,
     };
   }
 
@@ -284,6 +288,16 @@ export class Snapshots {
     return rows;
   }
 
+  /** All configured peers. */
+  peers(): PeerSnapshot[] {
+    return this.#pooler.peers.list();
+  }
+
+  /** All peers to which something has been passed on. */
+  peerPools(): PeerPoolSnapshot[] {
+    return this.#pooler.peers.pools();
+  }
+
   /** All host names that have been looked up. */
   dnsHosts(): DnsHostSnapshot[] {
     const nowMs = this.#pooler.nowMs();
@@ -306,9 +320,9 @@ export class Snapshots {
     return {
       databases: registry.databases.size + 1,
       users: registry.users.size + (registry.users.has(CONSOLE_USER) ? 0 : 1),
-      peers: 0,
+      peers: this.peers().length,
       pools: registry.pools.length + 1,
-      peerPools: 0,
+      peerPools: this.peerPools().length,
       freeClients: 0,
       usedClients: clients.size - logins.length,
       loginClients: logins.length,

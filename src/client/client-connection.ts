@@ -63,6 +63,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   closedAtMs = 0;
   /** Process id of its cancel key; 0 until it has one. */
   keyProcessId = 0;
+  /** The peer that its cancel request is passed on to; 0 for none. */
+  peerId = 0;
   /** Whether it counts towards the limits of clients. */
   isCounted = false;
 
@@ -558,6 +560,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const isUnix = this.unixPath !== null;
     return {
       client: this.id,
+      peer: this.peerId === 0 ? undefined : this.peerId,
       database: this.identity?.databaseName,
       user: this.identity?.user.name,
       address,

@@ -36,6 +36,12 @@ function adviseOnPools({ settings, databases }: Parts): string[] {
   return advice;
 }
 
+function adviseOnPeers({ settings, peers }: Parts): string[] {
+  return peers.size > 0 && settings.peerId === 0
+    ? ['peers are configured, but peer_id is 0: no cancel request is passed on to them']
+    : [];
+}
+
 /**
  * Finds combinations that are allowed but can hardly be meant.
  *
@@ -43,6 +49,6 @@ function adviseOnPools({ settings, databases }: Parts): string[] {
  * @returns One sentence for the log each, naming the file.
  */
 export function adviseOn(parts: Parts): readonly string[] {
-  const advice = [...adviseOnAccess(parts), ...adviseOnPools(parts)];
+  const advice = [...adviseOnAccess(parts), ...adviseOnPools(parts), ...adviseOnPeers(parts)];
   return advice.map((sentence) => `${parts.file}: ${sentence}`);
 }

@@ -11,6 +11,8 @@ import type {
   DnsHostSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SettingRow,
@@ -47,10 +49,14 @@ export class FakeControl implements Control {
     outstandingRequests: 4,
     servers: 5,
     clients: 6,
+    peers: 7,
+    peerPools: 8,
   };
   databaseRows: readonly DatabaseSnapshot[] = [];
   userRows: readonly UserSnapshot[] = [];
   dnsRows: readonly DnsHostSnapshot[] = [];
+  peerRows: readonly PeerSnapshot[] = [];
+  peerPoolRows: readonly PeerPoolSnapshot[] = [];
   statsRows: readonly StatsSnapshot[] = [];
   settingRows: readonly SettingRow[] = [];
   listCounts: ListsSnapshot = {
@@ -100,6 +106,14 @@ export class FakeControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.statsRows;
+  }
+
+  peers(): readonly PeerSnapshot[] {
+    return this.peerRows;
+  }
+
+  peerPools(): readonly PeerPoolSnapshot[] {
+    return this.peerPoolRows;
   }
 
   dnsHosts(): readonly DnsHostSnapshot[] {

@@ -101,10 +101,10 @@ describe('a key', () => {
     ['users: { a: { constructor: 1 } }', 'unknown parameter: users.a.constructor'],
     ['maitred: { "__proto__": 1 }', 'unknown parameter: __proto__'],
     ['maitred: { "a\\nb": 1 }', 'unknown parameter: "a\\nb"'],
-    ['peers: { 1: {} }', 'section not supported yet: peers'],
+    ['peers: { 1: { hostt: x, host: h } }', '(did you mean host?)'],
     [
       'database: {}',
-      'unknown section: database; allowed: maitred (or pgbouncer), databases, users',
+      'unknown section: database; allowed: maitred (or pgbouncer), databases, users, peers',
     ],
   ])('that is unknown is refused with a proposal: %s', (text, sentence) => {
     expect(messagesOf(text)).toEqual([expect.stringContaining(sentence)]);

@@ -208,6 +208,7 @@ export function testConfig({ settings = {}, databases = {}, users = {} }: TestCo
   const base = { poolMode: 'transaction', serverCheckQuery: null, serverResetQuery: '' } as const;
   return {
     file: 'test.yaml',
+    peers: new Map(),
     settings: { ...DEFAULT_SETTINGS, ...base, ...settings },
     databases: new Map(
       Object.entries(databases).map(([name, entry]) => [
