@@ -268,9 +268,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.clients.set(client.id, client);
   }
 
-  launch(pool: RelayPool): void {
+  launch(pool: RelayPool, owner: ClientEnd | null): void {
     // It joins the pool by itself.
-    new ServerConnection(this.#nextId++, pool, this);
+    new ServerConnection(this.#nextId++, pool, this, owner);
   }
 
   #serverOf(end: ServerEnd | null): ServerConnection | null {

@@ -14,6 +14,7 @@ export function runTick(pooler: Pooler): void {
       server.link.checkTimeouts(nowMs);
     }
     closeIdleClients(pooler, pool, nowMs);
+    closeRetiredReplication(pool);
     if (pooler.settings.serverFastClose) {
       closeRetiredPairs(pool);
     }
@@ -66,6 +67,17 @@ function closeIdleClients(pooler: Pooler, pool: RelayPool, nowMs: number): void 
     if (limitMs > 0 && client.link === null && nowMs - client.lastRequestMs > limitMs) {
       client.disconnect(poolerError('clientIdleTimeout'));
     }
+  }
+}
+
+/** Replication has no end by itself, so its retired connections are not waited for. */
+function closeRetiredReplication(pool: RelayPool): void {
+  for (let server = pool.activeServers.head; server !== null;) {
+    const next = server.listNext;
+    if (server.owner !== null && server.isCloseNeeded) {
+      server.owner.disconnect(poolerError('databaseChanged'));
+    }
+    server = next;
   }
 }
 

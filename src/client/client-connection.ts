@@ -3,6 +3,7 @@ import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeErrorResponse, writeNoticeResponse } from '../protocol/backend-writer.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
@@ -15,7 +16,7 @@ import type { Admission, ClientHost } from './client-host.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { RequestIntake } from './request-intake.ts';
-import { readStartupParameters } from './startup-parameters.ts';
+import { readStartupParameters, replicationWord } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -48,6 +49,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** Name of the unix socket it came by; null for TCP. */
   readonly unixPath: string | null;
   parameters: ParameterValues = [];
+  replication: Replication | null = null;
   link: Link | null = null;
   pool: RelayPool | null = null;
   /** Who it is; null until its startup message has been accepted. */
@@ -138,6 +140,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       return startup;
     }
     this.parameters = startup.values;
+    this.replication = startup.replication;
     if (this.#host.settings.applicationNameAddHost) {
       this.#addHostToApplicationName();
     }
@@ -152,7 +155,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.#host.logger.info('client_login_attempted', {
         ...this.logFields(),
         tls: 'no',
-        replication: 'no',
+        replication: replicationWord(this.replication),
       });
     }
     return admission.plan;
@@ -195,27 +198,40 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       return;
     }
     this.pool = pool;
-    if (pool.welcome === null) {
+    if (pool.welcome === null || this.replication !== null) {
       this.#stream.write(authenticated);
       pool.addWelcomeClient(this);
     } else {
-      this.#enter(pool, authenticated);
+      this.#enter(pool, authenticated, pool.welcome);
     }
   }
 
   onWelcomeKnown(): void {
-    if (this.pool !== null) {
-      this.#enter(this.pool, null);
+    if (this.pool !== null && this.pool.welcome !== null) {
+      this.#enter(this.pool, null, this.pool.welcome);
     }
   }
 
-  /** @param authenticated - goes out in the same write as the welcome; null when it has gone. */
-  #enter(pool: RelayPool, authenticated: Buffer | null): void {
+  onOwnServer(server: ServerEnd, welcome: ReadonlyMap<string, string>): void {
+    server.link.pairWithOwner(this);
+    // The server has had its parameters from the start, and has told what became of them.
+    this.parameters = this.#host.tracked.emptyValues();
+    this.#enter(server.pool, null, welcome);
+  }
+
+  /**
+   * @param authenticated - goes out in the same write as the welcome; null when it has gone.
+   * @param reported - what the server says about itself.
+   */
+  #enter(
+    pool: RelayPool,
+    authenticated: Buffer | null,
+    reported: ReadonlyMap<string, string>,
+  ): void {
     pool.addClient(this);
     this.#intake = new RequestIntake(this, pool, this.#host.settings.maxPacketSizeBytes);
     pool.stats.clientLoginCount++;
     const key = this.#host.issueKey(this);
-    const reported = pool.welcome ?? new Map<string, string>();
     const session = sessionParameters(reported, this.#host.tracked, this.parameters);
     // Clients that are alike share the strings.
     this.parameters = [...session.values];

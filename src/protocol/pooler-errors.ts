@@ -161,11 +161,11 @@ export const POOLER_ERRORS = {
     'login to a database switched off by DISABLE',
   ),
   shuttingDown: row('FATAL', S.AdminShutdown, 'pooler is shutting down', 'login during a shutdown'),
-  replicationUnsupported: row(
+  replicationLoginFailed: row(
     'FATAL',
-    S.FeatureNotSupported,
-    'replication connections are not supported yet',
-    'startup packet with replication switched on',
+    S.ConnectionFailure,
+    'login failed',
+    'the server connection of a replication client could not be opened; what the server itself says is passed on instead',
   ),
   // While working
   queryWaitTimeout: row(

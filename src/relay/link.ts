@@ -131,6 +131,12 @@ export class Link {
     return false;
   }
 
+  /** Pairs for life with the client that the server connection was opened for. */
+  pairWithOwner(client: ClientEnd): void {
+    this.client = client;
+    client.link = this;
+  }
+
   /** Forwards requests of the client. @param chunk - borrowed. */
   onClientData(chunk: Buffer, start: number, end: number): void {
     const { client } = this;
@@ -206,6 +212,10 @@ export class Link {
     }
     const { client } = this;
     if (client === null || this.#internal !== 'none') {
+      return;
+    }
+    if (this.server.owner !== null) {
+      this.requests.stopHoldingBack();
       return;
     }
     const { poolMode } = this.server.pool.limits;
@@ -401,7 +411,9 @@ export class Link {
     if (this.server.isClosed) {
       return;
     }
-    if (!isAtBoundary) {
+    if (this.server.owner !== null) {
+      this.server.disconnect('replication client was closed');
+    } else if (!isAtBoundary) {
       this.server.disconnect('client disconnect before everything was sent to the server');
     } else if (
       this.ledger.isEmpty &&
@@ -445,6 +457,10 @@ export class Link {
     }
     const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
     const isRunning = !ledger.isEmpty;
+    if (ledger.isCopyBoth) {
+      // A stream of replication has no end by itself.
+      return;
+    }
     const isOver = (startMs: number, limitMs: number): boolean =>
       limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
     if (isRunning && isOver(client.queryStartMs, queryTimeoutMs)) {
