@@ -121,7 +121,7 @@ describe('replication in a startup packet', () => {
       'none',
     ]),
   ])('%j is %s', (word, expected) => {
-    expect(replication({ replication: word ?? '' })).toBe(expected);
+    expect(replication({ replication: word })).toBe(expected);
   });
 
   it.each([
