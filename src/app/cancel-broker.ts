@@ -147,6 +147,9 @@ export class CancelBroker {
       }
       return;
     }
+    for (const requester of requesters) {
+      requester.cancelProgress = { state: 'active_cancel_req', peerId: null };
+    }
     this.#inFlight.set(server, { requesters, followers: [] });
     server.cancelsInFlight++;
     pool.activeCancels++;

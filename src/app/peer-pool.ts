@@ -67,7 +67,7 @@ export class PeerPool {
   /** Passes a request on, at once or when it is its turn. */
   forward(requester: ClientConnection, message: Buffer): void {
     const arrivedMs = this.#host.nowMs();
-    requester.peerId = this.config.id;
+    requester.cancelProgress = { state: 'waiting_cancel_req', peerId: this.config.id };
     if (this.#waiting.length >= MAX_WAITING_REQUESTS) {
       requester.close('too many cancel requests for this peer');
       return;
@@ -102,6 +102,7 @@ export class PeerPool {
       },
       () => {
         request.isSent = true;
+        request.requester.cancelProgress = { state: 'active_cancel_req', peerId: this.config.id };
       },
     );
   }

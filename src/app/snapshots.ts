@@ -83,12 +83,19 @@ export class Snapshots {
     return rows;
   }
 
-  /** All clients but those in login, oldest first. */
+  /** All clients but those in login, oldest first; then those that have sent cancel requests. */
   clients(): ClientSnapshot[] {
     const rows: ClientSnapshot[] = [];
     for (const client of this.#pooler.clients.values()) {
       if (client.state !== ClientState.Login) {
         rows.push(this.#client(client));
+      }
+    }
+    for (const end of this.#pooler.logins.toArray()) {
+      const client = this.#pooler.admissions.clientOf(end);
+      const progress = client?.cancelProgress ?? null;
+      if (client !== null && progress !== null) {
+        rows.push({ ...this.#client(client), state: progress.state });
       }
     }
     return rows;

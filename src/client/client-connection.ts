@@ -12,7 +12,7 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer } from '../relay/request-framer.ts';
-import type { Admission, ClientHost } from './client-host.ts';
+import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { RequestIntake } from './request-intake.ts';
@@ -65,8 +65,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   closedAtMs = 0;
   /** Process id of its cancel key; 0 until it has one. */
   keyProcessId = 0;
-  /** The peer that its cancel request is passed on to; 0 for none. */
-  peerId = 0;
+  /** Null unless it has sent a cancel request. */
+  cancelProgress: CancelProgress | null = null;
   /** Whether it counts towards the limits of clients. */
   isCounted = false;
 
@@ -80,7 +80,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
-  #isCancelRequest = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -95,7 +94,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         },
         onStartup: (startup) => this.#onStartup(startup),
         onCancelRequest: (processId, secret) => {
-          this.#isCancelRequest = true;
+          this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
           host.cancel(this, processId, secret);
         },
         onAuthenticated: (success, rest) => {
@@ -562,7 +561,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return this.identity !== null || this.#login === null || this.#isCancelRequest;
+    return this.identity !== null || this.#login === null || this.cancelProgress !== null;
   }
 
   /** Closes the socket at once; the end of lingering. */
@@ -576,7 +575,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const isUnix = this.unixPath !== null;
     return {
       client: this.id,
-      peer: this.peerId === 0 ? undefined : this.peerId,
+      peer: this.cancelProgress?.peerId ?? undefined,
       database: this.identity?.databaseName,
       user: this.identity?.user.name,
       address,

@@ -369,6 +369,12 @@ describe('a peer that does not answer', () => {
         return row?.['cl_active_cancel_req'] === '2' && row['cl_waiting_cancel_req'] === '3';
       });
       expect(peer.cancels).toHaveLength(2);
+      const clients = await pooler.fixture.console('SHOW CLIENTS');
+      const requesters = clients.filter(({ database }) => database === '(nodb)');
+      expect(requesters.map(({ state, user }) => `${state ?? ''} ${user ?? ''}`).sort()).toEqual([
+        ...Array.from({ length: 2 }, () => 'active_cancel_req (nouser)'),
+        ...Array.from({ length: 3 }, () => 'waiting_cancel_req (nouser)'),
+      ]);
       await Promise.all(requests);
       expect(pooler.countReason('cancel_wait_timeout')).toBe(5);
       await waitFor('the connections to the peer to close', () => open === 0);
