@@ -436,8 +436,8 @@ export class Link {
     this.#detach(client);
     if (this.#fatal !== null) {
       client.disconnectSilently(this.#fatal.message);
-    } else if (this.isMidReply) {
-      // An error in the middle of a row would be read as part of it.
+    } else if (this.isMidReply || this.ledger.isStreamOver) {
+      // An error in the middle of a row would be read as part of it; the end of a stream is none.
       client.disconnectSilently(reason);
     } else {
       const detail = `${this.server.describe()}: ${reason}`;

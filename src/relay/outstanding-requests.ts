@@ -48,6 +48,8 @@ export class OutstandingRequests {
   #isCopyIn = false;
   /** Both sides may send CopyData: a walsender streams. */
   #isCopyBoth = false;
+  /** A stream has ended in good order, and its ReadyForQuery has not come. */
+  #isStreamOver = false;
   /** Syncs that the server swallows, if it stays in COPY IN mode as long as it should. */
   #swallowedSyncs = 0;
   /** The server ignores everything up to the next Sync. */
@@ -91,6 +93,14 @@ export class OutstandingRequests {
     return this.#isCopyBoth;
   }
 
+  /**
+   * Whether a stream of replication has ended in good order without ReadyForQuery: a walsender of a
+   * server that shuts down closes the connection at this point.
+   */
+  get isStreamOver(): boolean {
+    return this.#isStreamOver;
+  }
+
   /** Whether replies may come that nobody can foresee. */
   get isUnclear(): boolean {
     return this.#isUnclear;
@@ -112,6 +122,7 @@ export class OutstandingRequests {
     this.#readyOwed = 0;
     this.#isCopyIn = false;
     this.#isCopyBoth = false;
+    this.#isStreamOver = false;
     this.#swallowedSyncs = 0;
     this.#isSkippingToSync = false;
     this.#isUnclear = false;
@@ -247,6 +258,7 @@ export class OutstandingRequests {
     ring.shift();
     this.#readyOwed--;
     this.#endCopy();
+    this.#isStreamOver = false;
     this.#dropIgnoredCopyEnds();
     return (head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
   }
@@ -336,6 +348,7 @@ export class OutstandingRequests {
   #onReplyToQuery(reply: number, disposition: number): number {
     switch (reply) {
       case B.CommandComplete:
+        this.#isStreamOver ||= this.#isCopyBoth;
         this.#endCopy();
         return disposition;
       case B.RowDescription:

@@ -386,6 +386,35 @@ describe('a peer that does not answer', () => {
     await peer.stop();
   });
 
+  it('gets no more than 1000 requests to wait, whether or not their senders stay', async () => {
+    const peer = await FakeServer.start({ onCancel: () => {} });
+    await withPoolers(async (start) => {
+      const { host, port } = peer;
+      const pooler = await start(1, {}, { 2: { host, port, pool_size: 1 } });
+      const { target } = pooler.fixture;
+      const { processId, secretKey } = keyOfPeer(2, 3);
+      const send = async (): Promise<void> => {
+        const requester = await RawClient.connect(target);
+        await requester.sendAll(frontend.cancelRequest(processId, secretKey));
+        requester.destroy();
+      };
+      const waiting = async (): Promise<number> => {
+        const [row] = await pooler.fixture.console('SHOW PEER_POOLS');
+        return Number(row?.['cl_waiting_cancel_req'] ?? 0);
+      };
+      for (let count = 0; count < 1001; count += 77) {
+        await Promise.all(Array.from({ length: 77 }, send));
+      }
+      await waitFor('all that may wait', async () => (await waiting()) === 1000);
+      // This one stays to see its end, which comes at once.
+      await cancel(target, { processId, secretKey });
+      await pooler.waitForReason('too many cancel requests for this peer');
+      expect(await waiting()).toBe(1000);
+      await pooler.setPeers({});
+    });
+    await peer.stop();
+  });
+
   it('lets the next request through when one has ended', async () => {
     const held: (() => void)[] = [];
     const peer = await FakeServer.start({

@@ -397,6 +397,61 @@ describe('the end of a replication client', () => {
     });
   });
 
+  it('comes as PostgreSQL ends a stream when it shuts down: no error, and no ReadyForQuery', async () => {
+    await withScene({}, async (scene) => {
+      const client = await scene.login({ parameters: { replication: 'yes' } });
+      const [system] = await client.query('IDENTIFY_SYSTEM');
+      client.send(frontend.query(`START_REPLICATION PHYSICAL ${system?.['xlogpos'] ?? ''}`));
+      await client.readUntil('W');
+      const isHalted = postgres.halt('fast');
+      const types = new Set<string>();
+      while (!types.has('C')) {
+        const { type, body } = await client.readMessage();
+        types.add(type);
+        // It ends once everything that it has written has been confirmed.
+        if (body.toString('latin1', 0, 1) === 'k') {
+          client.send(statusUpdate(body.readBigUInt64BE(1)));
+        }
+      }
+      expect(await client.readToEnd()).toHaveLength(0);
+      await isHalted;
+      await postgres.launch();
+    });
+  });
+
+  it('comes by KILL, also for one that waits for its server connection', async () => {
+    await withScene({ settings: { default_pool_size: 1 } }, async (scene) => {
+      const client = await logicalClient(scene);
+      const waiting = refusalOf(logicalClient(scene));
+      await scene.waitForPool({ cl_waiting: 1 });
+      await scene.pooler.console('KILL app');
+      expect(await lastWords(client)).toBe('FATAL 57P01: database removed');
+      expect(await waiting).toBe('FATAL 57P01: database removed');
+      await scene.pooler.console('RESUME app');
+      const again = await logicalClient(scene);
+      expect(await again.query('IDENTIFY_SYSTEM')).toHaveLength(1);
+    });
+  });
+
+  it('is what PAUSE waits for; a newcomer waits for RESUME', async () => {
+    await withScene({}, async (scene) => {
+      const client = await logicalClient(scene);
+      await startLogicalStream(client, 'paused');
+      let isPaused = false;
+      const pause = scene.pooler.console('PAUSE').then(() => {
+        isPaused = true;
+      });
+      const newcomer = logicalClient(scene);
+      await scene.waitForPool({ cl_active: 1, cl_waiting: 1, sv_active: 1 });
+      expect(isPaused).toBe(false);
+      await client.close();
+      await pause;
+      await scene.waitForPool({ cl_waiting: 1, sv_active: 0, sv_login: 0 });
+      await scene.pooler.console('RESUME');
+      expect(await (await newcomer).query('IDENTIFY_SYSTEM')).toHaveLength(1);
+    });
+  });
+
   it.each(['KILL_CLIENT', 'KILL_SERVER'])('comes by %s', async (command) => {
     await withScene({}, async (scene) => {
       const client = await logicalClient(scene);

@@ -263,6 +263,19 @@ describe('OutstandingRequests: dialogues', () => {
     expect(play(ledger, dialogue)).toBe(verdicts);
   });
 
+  it('tells a stream that is over from one that runs, up to ReadyForQuery', () => {
+    const ledger = new OutstandingRequests();
+    play(ledger, '>Q <Wd');
+    expect(ledger.isStreamOver).toBe(false);
+    play(ledger, '<C');
+    expect([ledger.isStreamOver, ledger.isCopyBoth]).toEqual([true, false]);
+    play(ledger, '<Z >Q <C');
+    expect(ledger.isStreamOver).toBe(false);
+    play(ledger, '<Z >Q <WC');
+    ledger.clear();
+    expect(ledger.isStreamOver).toBe(false);
+  });
+
   it('counts what is owed', () => {
     const ledger = new OutstandingRequests();
     send(ledger, 'PBESQ');

@@ -116,6 +116,26 @@ describe('Link: a stream of replication', () => {
     expect(client.error?.reason).toBe('queryTimeout');
   });
 
+  it('ends without an error when the server shuts down, behind CommandComplete', () => {
+    const { client, server } = ownPair();
+    client.send(f.query('START_REPLICATION 0/0'));
+    server.reply(COPY_BOTH, WAL, b.commandComplete('COPY 0'));
+    server.disconnect('server conn crashed?');
+    expect([client.error, client.isClosed]).toEqual([null, true]);
+    expect(client.events.at(-1)).toBe('silently server conn crashed?');
+  });
+
+  it('ends with an error when the server is lost behind the next request', () => {
+    const { client, server } = ownPair();
+    client.send(f.query('START_REPLICATION 0/0'));
+    server.reply(COPY_BOTH);
+    client.send(f.copyDone());
+    server.reply(END, b.commandComplete('COPY 0'), b.readyForQuery('I'));
+    client.send(f.query('SELECT 1'));
+    server.disconnect('server conn crashed?');
+    expect(client.error?.reason).toBe('serverCrashed');
+  });
+
   it('pauses the server while the client lags', () => {
     const { client, server } = ownPair();
     client.send(f.query('START_REPLICATION 0/0'));
