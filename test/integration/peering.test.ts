@@ -267,6 +267,36 @@ describe('a cancel request that reaches another process', () => {
   });
 });
 
+describe('a rolling restart', () => {
+  it('leaves no query without its cancel request while the old process drains', async () => {
+    await withPoolers(async (start) => {
+      const old = await start(1);
+      const { socketDir, port } = old.fixture;
+      const next = await start(2, {}, { 1: { host: socketDir, port } });
+      const client = await old.login();
+      await sleep(client, 65);
+      old.fixture.signal('SIGTERM');
+      await waitFor('the TCP socket to close', async () => {
+        const attempt = RawClient.connect(old.fixture.target);
+        return attempt.then(
+          (connection) => {
+            connection.destroy();
+            return false;
+          },
+          () => true,
+        );
+      });
+      await cancel(next.fixture.target, keyOf(client));
+      await expectCanceled(client);
+      await client.close();
+      expect(await old.fixture.exited).toMatchObject({ code: 0 });
+      // The key of a process that is gone fits nobody.
+      await cancel(next.fixture.target, keyOf(client));
+      await next.waitForReason('connect failed');
+    });
+  });
+});
+
 describe('a cancel request that is not passed on', () => {
   it('is one with the id of a peer that is not configured, or of none', async () => {
     await withPoolers(async (start) => {
