@@ -23,6 +23,8 @@ import { connectOptions, HostTurns, type HostLookup } from '../server/server-tar
 import { Admissions } from './admissions.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
+import { ExternalJudges } from './external-judges.ts';
+import { LoginMethods } from './login-methods.ts';
 import { PoolerModes } from './pooler-modes.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -40,6 +42,12 @@ export interface PoolerEnvironment {
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
 const MAX_DERIVATIONS = 2;
 
+/** Values of `auth_type` with which somebody else may judge passwords. */
+const PASSWORD_JUDGES: readonly string[] = ['hba', 'ldap', 'pam'];
+
+/** Settings that say how clients log in, with the files that belong to them. */
+const ACCESS_SETTINGS = ['authType', 'authHbaFile', 'authIdentFile', 'authLdapOptions'] as const;
+
 /**
  * The composition root of one process: all connections, pools and limits, and the ports through
  * which they reach each other.
@@ -52,6 +60,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly blockedPools = new Set<RelayPool>();
   readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
   readonly credentials: Credentials;
+  readonly external: ExternalJudges;
+  readonly loginMethods: LoginMethods;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly admissions: Admissions;
@@ -77,6 +87,14 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       random: (bytes) => this.randomBytes(bytes),
       scramIterations: config.settings.scramIterations,
     });
+    this.external = new ExternalJudges({
+      readText: (file) => environment.readText(file),
+      lookup: (host, done) => {
+        this.lookup(host, done);
+      },
+      randomBytes: (bytes) => this.randomBytes(bytes),
+    });
+    this.loginMethods = new LoginMethods(this);
     this.keys = new CancelKeys((bytes) => this.randomBytes(bytes));
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
@@ -99,6 +117,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
     this.loadUsers();
+    this.loginMethods.load();
   }
 
   // ---- configuration ----
@@ -121,6 +140,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     const removed = this.registry.applyConfig(next);
     this.loadUsers();
+    this.loginMethods.load();
     for (const database of removed) {
       this.logger.warn('config_warning', {
         database: database.name,
@@ -135,11 +155,19 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Changes settings only, for SET. */
   applySettings(next: Config): void {
-    const { authFile, scramIterations } = this.settings;
+    const before = this.settings;
     this.#config = next;
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
-    if (next.settings.authFile !== authFile || next.settings.scramIterations !== scramIterations) {
+    const { authFile, authType, scramIterations } = next.settings;
+    if (
+      authFile !== before.authFile ||
+      authType !== before.authType ||
+      scramIterations !== before.scramIterations
+    ) {
       this.loadUsers();
+    }
+    if (ACCESS_SETTINGS.some((name) => next.settings[name] !== before[name])) {
+      this.loginMethods.load();
     }
     for (const pool of this.registry.pools) {
       pool.applySettings();
@@ -148,7 +176,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Reads `auth_file`. Problems are logged; what could be read counts. */
   loadUsers(): void {
-    const { authFile, scramIterations } = this.settings;
+    const { authFile, authType, scramIterations } = this.settings;
+    if (!PASSWORD_JUDGES.includes(authType)) {
+      this.credentials.forgetPasswords();
+    }
     if (authFile === null || authFile === '') {
       this.credentials.load(new Map(), scramIterations);
       return;
