@@ -121,18 +121,10 @@ function readOr(file: string, { readText }: AccessSources): string | { readonly 
   }
 }
 
-/** Puts a problem into a sentence that names the place, with PgBouncer's words for a bad line. */
-export function describeAccessProblem({
-  kind,
-  file,
-  line,
-  problem,
-  isSkipped,
-}: AccessProblem): string {
+/** Puts a problem into a sentence that names the place. */
+export function describeAccessProblem({ file, line, problem, isSkipped }: AccessProblem): string {
   if (line === 0) {
     return problem;
   }
-  const place = `${kind} line ${String(line)}`;
-  const skipped = isSkipped ? `could not parse ${kind} config line ${String(line)}: ` : '';
-  return `${file}:${String(line)}: ${skipped}${place}: ${problem}`;
+  return `${file}:${String(line)}: ${problem}${isSkipped ? '; the line does not count' : ''}`;
 }

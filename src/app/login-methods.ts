@@ -9,7 +9,7 @@ import type { StartupParameters } from '../client/startup-parameters.ts';
 import { parseLdapOptions } from '../config/ldap-options.ts';
 import type { LdapOptions } from '../config/ldap-options.ts';
 import { parseIpAddress, withoutMapping } from '../net/ip-address.ts';
-import { SqlState } from '../protocol/sqlstate.ts';
+import { POOLER_ERRORS, type PoolerErrorName } from '../protocol/pooler-errors.ts';
 import { loadAccessRules } from './access-rules.ts';
 import { cachedLocalNetworks } from './local-networks.ts';
 import type { Pooler } from './pooler.ts';
@@ -69,7 +69,7 @@ export class LoginMethods {
     }
     const rule = this.#findRule(client, startup);
     return rule === null
-      ? reject('no line of auth_hba_file matches', 'no authentication method is found')
+      ? reject('no line of auth_hba_file matches', 'noLoginMethod')
       : this.#plan({ ...rule, place: `hba line ${String(rule.line)}` }, client, startup);
   }
 
@@ -95,7 +95,7 @@ export class LoginMethods {
     const { credentials } = this.#pooler;
     switch (chosen.method) {
       case 'reject':
-        return reject(`rejected by ${chosen.place}`, 'login rejected');
+        return reject(`rejected by ${chosen.place}`, 'loginRejected');
       case 'cert':
         return this.#planCertificate(chosen, client, user);
       case 'peer':
@@ -109,7 +109,7 @@ export class LoginMethods {
         });
       case 'ldap':
         return chosen.ldap === null
-          ? reject('auth_ldap_options is null', 'auth_ldap_options is null')
+          ? reject('auth_ldap_options is null', 'badConfiguration')
           : this.#planPassword({ kind: 'ldap', options: chosen.ldap }, client, user);
       case 'pam':
         return this.#planPassword({ kind: 'pam' }, client, user);
@@ -124,7 +124,7 @@ export class LoginMethods {
       (this.#pooler.credentials.isKnown(user) ? null : 'no such user');
     return refusal === null
       ? { method: 'trust', isKnown: true }
-      : reject(refusal, 'certificate authentication failed');
+      : reject(refusal, 'certificateRefused');
   }
 
   #planPassword(
@@ -146,6 +146,7 @@ export class LoginMethods {
   }
 }
 
-function reject(reason: string, failedText: string): RejectPlan {
-  return { method: 'reject', reason, failedText, failedSqlstate: SqlState.InvalidAuthorization };
+function reject(reason: string, error: PoolerErrorName): RejectPlan {
+  const { text, sqlstate } = POOLER_ERRORS[error];
+  return { method: 'reject', reason, failedText: text, failedSqlstate: sqlstate };
 }

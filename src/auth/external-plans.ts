@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { POOLER_ERRORS } from '../protocol/pooler-errors.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
 import { refusePeer } from './certificate-identity.ts';
 import type { ExternalMethods, PasswordJudge } from './external-method.ts';
@@ -72,8 +73,8 @@ export function planPeer<Client>(login: PeerLogin<Client>): SystemPlan {
   return {
     method: 'system',
     needsPassword: false,
-    failedText: 'unix socket login rejected',
-    failedSqlstate: SqlState.InvalidAuthorization,
+    failedText: POOLER_ERRORS.peerRefused.text,
+    failedSqlstate: POOLER_ERRORS.peerRefused.sqlstate,
     check: (_password, done) => {
       let isWanted = true;
       findRefusal(login, (refusal) => {

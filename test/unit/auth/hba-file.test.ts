@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseHbaFile, type HbaFile } from '../../../src/auth/hba-file.ts';
 import { findHbaRule, type ConnectionFacts, type HbaRule } from '../../../src/auth/hba-rules.ts';
 import { parseIdentFile } from '../../../src/auth/ident-map.ts';
+import { checkLdapOptions } from '../../../src/config/ldap-options.ts';
 import { parseIpAddress, prefixMask } from '../../../src/net/ip-address.ts';
 
 const { maps } = parseIdentFile('people ann alice\nq z z\n');
@@ -358,5 +360,33 @@ describe('the file', () => {
     expect(asked).toBe(0);
     findHbaRule(rules, factsOf({ from: '11.0.0.1' }), networks);
     expect(asked).toBe(1);
+  });
+});
+
+describe('the manual', () => {
+  const manual = readFileSync('docs/AUTHENTICATION.md', 'utf8');
+  const [hba = '', ident = ''] = [...manual.matchAll(/^```\n(# (?:TYPE|MAP).*?)^```/gms)].map(
+    (match) => match[1] ?? '',
+  );
+  const options = /auth_ldap_options: >-\n(.*?)^```/ms.exec(manual)?.[1] ?? '';
+
+  it('has examples that can be used', () => {
+    const { maps: robots, problems } = parseIdentFile(ident);
+    expect(problems).toEqual([]);
+    expect([...robots.keys()]).toEqual(['robots', 'admins']);
+    const file = parseHbaFile(hba, {
+      file: '/hba.conf',
+      maps: robots,
+      names: { readText: () => 'ann', resolve: (_from, name) => name },
+    });
+    expect(file.problems).toEqual([]);
+    expect(file.rules.map(({ method }) => method)).toEqual([
+      'peer',
+      'scram-sha-256',
+      'cert',
+      'ldap',
+      'reject',
+    ]);
+    expect(checkLdapOptions(options)).toBeNull();
   });
 });
