@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import { startPooler, type PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient, type ConnectTarget, type LoginOptions } from '../support/raw-client.ts';
 import { refusalOf, refusedWith } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
