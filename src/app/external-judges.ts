@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import type {
   ExternalMethods,
   NativeMethod,
@@ -8,7 +9,7 @@ import { LdapAuthority } from '../auth/ldap-authority.ts';
 import { checkLdapPassword } from '../auth/ldap-client.ts';
 import type { CancelCheck, SystemVerdict } from '../auth/system-login.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
-import { openLdapSocket } from '../net/ldap-socket.ts';
+import { ldapTrust, openLdapSocket } from '../net/ldap-socket.ts';
 import { asLookupFunction, type HostLookup } from '../server/server-target.ts';
 import { ldapCertificates } from './ldap-trust.ts';
 
@@ -25,18 +26,23 @@ export const WITHOUT_NATIVE = 'this version of maitred makes no system calls';
 
 /** Those outside of this process who judge logins. */
 export class ExternalJudges implements ExternalMethods<ClientConnection> {
-  readonly #options: ExternalJudgesOptions;
   readonly #ldap: LdapAuthority;
+  /** Made when first needed, and anew after a reload. */
+  #trust: SecureContext | null = null;
 
   constructor(options: ExternalJudgesOptions) {
-    this.#options = options;
+    const lookup = asLookupFunction(options.lookup);
+    const trust = (): SecureContext => {
+      this.#trust ??= ldapTrust(ldapCertificates(process.env, options.readText));
+      return this.#trust;
+    };
     this.#ldap = new LdapAuthority({
       check: (ldap, request, signal) =>
         checkLdapPassword(
           ldap,
           request,
           {
-            connect: (target, aborted) => openLdapSocket(target, this.#socketOptions(), aborted),
+            connect: (target, aborted) => openLdapSocket(target, { trust, lookup }, aborted),
             random: options.randomBytes,
           },
           signal,
@@ -50,9 +56,9 @@ export class ExternalJudges implements ExternalMethods<ClientConnection> {
     });
   }
 
-  #socketOptions(): Parameters<typeof openLdapSocket>[1] {
-    const { lookup, readText } = this.#options;
-    return { ca: ldapCertificates(process.env, readText), lookup: asLookupFunction(lookup) };
+  /** The files of certificates may have changed. */
+  reload(): void {
+    this.#trust = null;
   }
 
   unavailable(_method: NativeMethod): string | null {

@@ -41,6 +41,7 @@ export class LoginMethods {
    */
   load(): void {
     const { settings, environment, external, logger } = this.#pooler;
+    external.reload();
     const ldap = parseLdapOptions(settings.authLdapOptions ?? '');
     this.#ldap = 'wrong' in ldap ? null : ldap;
     if (settings.authType !== 'hba') {

@@ -14,10 +14,22 @@ export interface LdapTarget {
 
 /** How to connect. */
 export interface LdapSocketOptions {
-  /** Certificates in PEM that the server's must be signed by; `null` for those Node.js trusts. */
-  readonly ca: string | null;
+  /**
+   * What the server's certificate must be signed by, asked for where TLS is used only. Making one
+   * from hundreds of certificates takes tens of ms: to be kept. @throws Error saying why there is none.
+   */
+  readonly trust: () => tls.SecureContext;
   /** For names; it answers with all addresses. */
   readonly lookup: net.LookupFunction;
+}
+
+/**
+ * Makes the trust of {@link LdapSocketOptions}.
+ *
+ * @param ca - Certificates in PEM; `null` for those that Node.js trusts.
+ */
+export function ldapTrust(ca: string | null): tls.SecureContext {
+  return tls.createSecureContext(ca === null ? {} : { ca });
 }
 
 /** How long a server may be silent while the connection is opened, in ms. */
@@ -51,7 +63,7 @@ const EXTENDED_RESPONSE_TAG = 0x78;
  */
 export async function openLdapSocket(
   target: LdapTarget,
-  { ca, lookup }: LdapSocketOptions,
+  { trust, lookup }: LdapSocketOptions,
   signal: AbortSignal,
 ): Promise<net.Socket> {
   const { host, port } = target;
@@ -72,7 +84,7 @@ export async function openLdapSocket(
       await startTls(socket);
     }
     const isEncrypted = target.isLdaps || target.isStartTls;
-    const open = isEncrypted ? await secure(socket, target, ca) : socket;
+    const open = isEncrypted ? await secure(socket, target, trust()) : socket;
     socket.setTimeout(0);
     return open;
   } catch (error) {
@@ -98,13 +110,13 @@ function settled(socket: net.Socket, event: 'connect' | 'secureConnect'): Promis
 async function secure(
   socket: net.Socket,
   { host }: LdapTarget,
-  ca: string | null,
+  secureContext: tls.SecureContext,
 ): Promise<tls.TLSSocket> {
   const secured = tls.connect({
     socket,
     host,
+    secureContext,
     ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    ...(ca === null ? {} : { ca }),
   });
   await settled(secured, 'secureConnect');
   return secured;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { checkLdapPassword } from '../../src/auth/ldap-client.ts';
 import type { SystemVerdict } from '../../src/auth/system-login.ts';
 import { parseLdapOptions } from '../../src/config/ldap-options.ts';
-import { openLdapSocket } from '../../src/net/ldap-socket.ts';
+import { ldapTrust, openLdapSocket } from '../../src/net/ldap-socket.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { FakeLdapServer, LdapTag, type FakeLdapScript } from '../support/fake-ldap-server.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -14,6 +14,8 @@ const authority = makeAuthority();
 const identity = authority.issue({ commonName: 'ldap', ipAddresses: ['127.0.0.1'] });
 const stranger = makeAuthority().issue({ commonName: 'ldap', ipAddresses: ['127.0.0.1'] });
 const elsewhere = authority.issue({ commonName: 'ldap', dnsNames: ['elsewhere.example'] });
+
+const trust = ldapTrust(authority.cert);
 
 const PREFIX = 'ldapprefix="uid=" ldapsuffix=",dc=x"';
 const SEARCH = 'ldapbasedn=dc=x ldapbinddn=cn=reader ldapbindpasswd=secret';
@@ -66,7 +68,7 @@ function check(
   const request = { user, password: Buffer.from(password), host: '' };
   const tools = {
     connect: (target: Parameters<typeof openLdapSocket>[0], aborted: AbortSignal) =>
-      openLdapSocket(target, { ca: authority.cert, lookup: noNames }, aborted),
+      openLdapSocket(target, { trust: () => trust, lookup: noNames }, aborted),
     random: randomBytes,
   };
   return checkLdapPassword(parsed, request, tools, signal);
