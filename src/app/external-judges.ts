@@ -4,6 +4,7 @@ import type {
   NativeMethod,
   PasswordJudge,
   PasswordRequest,
+  PeerName,
 } from '../auth/external-method.ts';
 import { LdapAuthority } from '../auth/ldap-authority.ts';
 import { checkLdapPassword } from '../auth/ldap-client.ts';
@@ -79,9 +80,9 @@ export class ExternalJudges implements ExternalMethods<ClientConnection> {
     return () => undefined;
   }
 
-  peerName(_client: ClientConnection, done: (name: string | null) => void): void {
+  peerName(_client: ClientConnection, done: (peer: PeerName) => void): void {
     queueMicrotask(() => {
-      done(null);
+      done({ problem: WITHOUT_NATIVE });
     });
   }
 }

@@ -51,20 +51,14 @@ function isName(name: string): boolean {
 /**
  * Tells whether the owner of the other end of a unix socket may log in as `user`.
  *
- * @param systemName - Name of the system user; `null` when it cannot be told.
+ * @param systemName - Name of the system user.
  * @param map - `null` when the names must be equal.
  * @returns `null` when it may, else why not, as a clause for the log.
  * @source PostgreSQL manual, "Peer Authentication"
  */
-export function refusePeer(
-  systemName: string | null,
-  map: IdentMap | null,
-  user: string,
-): string | null {
-  if (systemName === null || systemName === '') {
-    return 'the system does not tell who the client is';
-  }
-  if (map === null ? systemName === user : isMapped(map, systemName, user)) {
+export function refusePeer(systemName: string, map: IdentMap | null, user: string): string | null {
+  const isMatching = map === null ? systemName === user : isMapped(map, systemName, user);
+  if (isMatching && systemName !== '') {
     return null;
   }
   const shown = JSON.stringify(systemName);

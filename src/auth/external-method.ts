@@ -17,6 +17,9 @@ export interface PasswordRequest {
 export type PasswordJudge =
   { readonly kind: 'ldap'; readonly options: LdapOptions } | { readonly kind: 'pam' };
 
+/** Who is at the other end of a unix socket, or why that cannot be told, as a clause. */
+export type PeerName = { readonly name: string } | { readonly problem: string };
+
 /**
  * The methods that ask somebody outside of this process.
  *
@@ -38,8 +41,7 @@ export interface ExternalMethods<Client> {
   /**
    * Finds the name of the system user at the other end of a unix socket. Never throws.
    *
-   * @param done - Called exactly once, and never before this method has returned; `null` when it
-   * cannot be told.
+   * @param done - Called exactly once, and never before this method has returned.
    */
-  peerName(client: Client, done: (name: string | null) => void): void;
+  peerName(client: Client, done: (peer: PeerName) => void): void;
 }

@@ -100,7 +100,8 @@ function findRefusal<Client>(
     });
     return;
   }
-  methods.peerName(client, (name) => {
-    done(refusePeer(name, map, user) ?? (isKnown ? null : 'no such user'));
+  methods.peerName(client, (peer) => {
+    const refusal = 'problem' in peer ? peer.problem : refusePeer(peer.name, map, user);
+    done(refusal ?? (isKnown ? null : 'no such user'));
   });
 }

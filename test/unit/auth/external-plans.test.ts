@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ClientAuthenticator, type AuthStep } from '../../../src/auth/client-authenticator.ts';
-import type { ExternalMethods, PasswordJudge } from '../../../src/auth/external-method.ts';
+import type {
+  ExternalMethods,
+  PasswordJudge,
+  PeerName,
+} from '../../../src/auth/external-method.ts';
 import { planPassword, planPeer } from '../../../src/auth/external-plans.ts';
 import { parseIdentFile } from '../../../src/auth/ident-map.ts';
 import type { LoginPlan } from '../../../src/auth/login-plan.ts';
@@ -45,9 +49,9 @@ class Outside implements ExternalMethods<string> {
     };
   }
 
-  peerName(client: string, done: (name: string | null) => void): void {
+  peerName(client: string, done: (peer: PeerName) => void): void {
     this.answer = () => {
-      done(client === '' ? null : client);
+      done(client === '' ? { problem: 'nobody can tell' } : { name: client });
     };
   }
 }
@@ -209,7 +213,7 @@ describe('a login by peer', () => {
   it('fails for any other one, for an unknown one, and where nobody can tell', () => {
     for (const [login, reason] of [
       [Login.byPeer('bob'), 'the client is system user "bob"'],
-      [Login.byPeer(''), 'the system does not tell who the client is'],
+      [Login.byPeer(''), 'nobody can tell'],
       [Login.byPeer('ann', { isKnown: false }), 'no such user'],
     ] as const) {
       login.auth.start();
