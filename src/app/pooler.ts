@@ -24,6 +24,8 @@ import { Admissions } from './admissions.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
 import { Peers } from './peers.ts';
+import { ExternalJudges } from './external-judges.ts';
+import { LoginMethods } from './login-methods.ts';
 import { PoolerModes } from './pooler-modes.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -41,6 +43,12 @@ export interface PoolerEnvironment {
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
 const MAX_DERIVATIONS = 2;
 
+/** Values of `auth_type` with which somebody else may judge passwords. */
+const PASSWORD_JUDGES: readonly string[] = ['hba', 'ldap', 'pam'];
+
+/** Settings that say how clients log in, with the files that belong to them. */
+const ACCESS_SETTINGS = ['authType', 'authHbaFile', 'authIdentFile', 'authLdapOptions'] as const;
+
 /**
  * The composition root of one process: all connections, pools and limits, and the ports through
  * which they reach each other.
@@ -53,6 +61,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly blockedPools = new Set<RelayPool>();
   readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
   readonly credentials: Credentials;
+  readonly external: ExternalJudges;
+  readonly loginMethods: LoginMethods;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly peers: Peers;
@@ -83,6 +93,14 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       (bytes) => this.randomBytes(bytes),
       () => this.settings.peerId,
     );
+    this.external = new ExternalJudges({
+      readText: (file) => environment.readText(file),
+      lookup: (host, done) => {
+        this.lookup(host, done);
+      },
+      randomBytes: (bytes) => this.randomBytes(bytes),
+    });
+    this.loginMethods = new LoginMethods(this);
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
     this.link = new LinkHost(
@@ -107,6 +125,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
     this.loadUsers();
+    this.loginMethods.load();
   }
 
   // ---- configuration ----
@@ -133,6 +152,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       const problem = `dropping peer ${String(id)} as it does not exist anymore`;
       this.logger.warn('config_warning', { problem });
     }
+    this.loginMethods.load();
     for (const database of removed) {
       this.logger.warn('config_warning', {
         database: database.name,
@@ -147,11 +167,19 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Changes settings only, for SET. */
   applySettings(next: Config): void {
-    const { authFile, scramIterations } = this.settings;
+    const before = this.settings;
     this.#config = next;
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
-    if (next.settings.authFile !== authFile || next.settings.scramIterations !== scramIterations) {
+    const { authFile, authType, scramIterations } = next.settings;
+    if (
+      authFile !== before.authFile ||
+      authType !== before.authType ||
+      scramIterations !== before.scramIterations
+    ) {
       this.loadUsers();
+    }
+    if (ACCESS_SETTINGS.some((name) => next.settings[name] !== before[name])) {
+      this.loginMethods.load();
     }
     for (const pool of this.registry.pools) {
       pool.applySettings();
@@ -160,7 +188,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Reads `auth_file`. Problems are logged; what could be read counts. */
   loadUsers(): void {
-    const { authFile, scramIterations } = this.settings;
+    const { authFile, authType, scramIterations } = this.settings;
+    if (!PASSWORD_JUDGES.includes(authType)) {
+      this.credentials.forgetPasswords();
+    }
     if (authFile === null || authFile === '') {
       this.credentials.load(new Map(), scramIterations);
       return;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { ClientCertificate } from '../auth/certificate-identity.ts';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
@@ -48,6 +49,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly connectedAtMs: number;
   /** Name of the unix socket it came by; null for TCP. */
   readonly unixPath: string | null;
+  /** Whether what it sends is encrypted. */
+  readonly isTls: boolean = false;
+  /** The verified certificate that it has shown; null for none. */
+  readonly clientCertificate: ClientCertificate | null = null;
   parameters: ParameterValues = [];
   replication: Replication | null = null;
   link: Link | null = null;

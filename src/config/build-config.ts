@@ -1,4 +1,5 @@
-import { keyForMessage } from './config-error.ts';
+import { findAuthProblems } from './auth-rules.ts';
+import { keyForMessage, WHOLE_FILE } from './config-error.ts';
 import type { Place, ProblemList } from './config-error.ts';
 import { databaseConfig, peerConfig, userConfig, valuesOf } from './config.ts';
 import type { Config, DatabaseConfig, PeerConfig, Settings, UserConfig } from './config.ts';
@@ -11,7 +12,7 @@ import { readEnvironment } from './environment.ts';
 import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
 import { parsePeerId, PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
-import { readSection, reportRepeated } from './read-section.ts';
+import { findSetting, readSection, reportRepeated } from './read-section.ts';
 import type { SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
 
@@ -170,6 +171,13 @@ export function sectionsOf(root: RawNode, problems: ProblemList): RawSections {
   };
 }
 
+/** Where a global setting was written last; the whole file when it was not. */
+function placeOf(name: string, sections: RawSections): Place {
+  const entries = sections.settings.flatMap((map) => map.entries);
+  const isNamed = ({ key }: RawEntry): boolean => findSetting(GLOBAL_SETTINGS, key)?.name === name;
+  return entries.findLast(isNamed)?.keyPlace ?? WHOLE_FILE;
+}
+
 /**
  * Gives a file as written its meaning: checks every key and value against the settings table, and
  * applies what the environment overrides.
@@ -188,6 +196,10 @@ export function buildConfig(sections: RawSections, context: ReadContext): Config
     users: readUsers(sections.users, context),
     peers: readPeers(sections.peers, context),
   };
+  problems.throwIfAny();
+  for (const { key, problem } of findAuthProblems(parts.settings)) {
+    problems.add(placeOf(key, sections), key, problem);
+  }
   problems.throwIfAny();
   return { ...parts, warnings: [...problems.warnings, ...adviseOn(parts)] };
 }

@@ -81,6 +81,17 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     const place = line === undefined ? show(file) : `${show(file)}:${show(line)}`;
     return `${place}: ${show(problem ?? message)}`;
   }),
+  hba_file_problem: plain(({ kind, file, line, problem, isSkipped }) => {
+    if (line === 0) {
+      return show(problem);
+    }
+    const place = `${show(kind)} line ${show(line)}`;
+    const tail =
+      isSkipped === true
+        ? ` (could not parse ${show(kind)} config line ${show(line)} of ${show(file)})`
+        : '';
+    return `${place}: ${show(problem)}${tail}`;
+  }),
   // Clients
   client_login_attempted: prefixed(
     ({ database, user, tls, replication }) =>

@@ -49,10 +49,11 @@ describe('a bad value', () => {
     ["databases: { a: { host: '' } }", 'must not be empty'],
     ["databases: { a: { dbname: '' } }", 'must not be empty'],
     ['users: { a: { pool_mode: none } }', 'unknown value'],
-    ...['cert', 'hba', 'peer', 'ldap', 'pam'].map((type) => [
+    ...['cert', 'peer', 'pam'].map((type) => [
       `maitred: { auth_type: ${type} }`,
       'not supported yet',
     ]),
+    ['maitred: { auth_type: ldap }', 'auth_type=ldap requires auth_ldap_options'],
     ...['allow', 'prefer', 'require', 'verify-ca', 'verify-full'].flatMap((mode) => [
       [`maitred: { client_tls_sslmode: ${mode} }`, 'not supported yet'],
       [`maitred: { server_tls_sslmode: ${mode} }`, 'not supported yet'],
@@ -172,6 +173,8 @@ describe('a secret', () => {
     'databases:\n  app:\n    password: hunter2\n   port: 1\n',
     'databases:\n  app:\n    host: x\n    hunter2\n',
     'maitred: { auth_ldap_options: ldapbindpasswd=hunter2 }',
+    'maitred: { auth_ldap_options: ldapbindpasswd hunter2 }',
+    'maitred: { auth_ldap_options: ldapbindpaswd=hunter2 }',
   ])('is never printed: %j', (text) => {
     const problems = problemsOf(text);
     expect(problems.length).toBeGreaterThan(0);

@@ -89,7 +89,8 @@ describe('a global value of an ini file', () => {
     ['server_tls_sslmode', 'require'],
     ['server_tls_sslmode', 'verify-full'],
     ['server_tls_sslmode', 'nonsense'],
-    ['auth_type', 'hba'],
+    ['auth_type', 'pam'],
+    ['auth_ldap_options', 'ldapserver=ldap.example'],
     ['auth_user', 'a'],
     ['max_prepared_statements', '100'],
     ['max_prepared_statements', 'x'],
@@ -116,7 +117,6 @@ describe('a value that is not supported yet', () => {
     ['syslog', '1', false],
     ['tcp_defer_accept', '1', false],
     ['dns_zone_check_period', '60', 0],
-    ['auth_hba_file', '/etc/hba', ''],
     ['client_tls_ciphers', 'fast', 'default'],
     ['suspend_timeout', '0', 10_000],
   ])(
