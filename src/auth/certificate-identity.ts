@@ -61,8 +61,7 @@ export function refusePeer(systemName: string, map: IdentMap | null, user: strin
   if (isMatching && systemName !== '') {
     return null;
   }
-  const shown = JSON.stringify(systemName);
   return map === null
-    ? `the client is system user ${shown}`
-    : `the map has no entry from system user ${shown} to this user`;
+    ? `system user ${systemName} is not ${user}`
+    : `the map has no entry from system user ${systemName} to ${user}`;
 }

@@ -96,7 +96,7 @@ function findRefusal<Client>(
 ): void {
   if (!isUnixSocket) {
     queueMicrotask(() => {
-      done('peer is for unix sockets only');
+      done('the system user of the client is not known: not on a unix socket');
     });
     return;
   }

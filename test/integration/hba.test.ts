@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -16,11 +16,22 @@ const NO_RULE = 'FATAL 28000: no authentication method is found';
 /** Lets the fixture's own console in. */
 const CONSOLE_RULE = 'host pgbouncer postgres 127.0.0.1/32 trust';
 
+/** What PostgreSQL would store for {@link PASSWORD}. */
+function scramSecret(): string {
+  const salt = Buffer.from('0123456789abcdef');
+  const salted = pbkdf2Sync(PASSWORD, salt, 4096, 32, 'sha256');
+  const hmac = (text: string): Buffer => createHmac('sha256', salted).update(text).digest();
+  const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64');
+  const serverKey = hmac('Server Key').toString('base64');
+  return `SCRAM-SHA-256$4096:${salt.toString('base64')}$${storedKey}:${serverKey}`;
+}
+
 const USERS = {
   postgres: '',
   ann: PASSWORD,
   bob: PASSWORD,
   hashed: `md5${createHash('md5').update(`${PASSWORD}hashed`).digest('hex')}`,
+  scrammed: scramSecret(),
 };
 
 interface HbaOptions {
@@ -114,8 +125,14 @@ describe('each method', () => {
   it('md5 takes SCRAM for a SCRAM secret, and refuses an unknown user as a known one', async () => {
     await withHba(['host all all 127.0.0.1/32 md5'], async (pooler) => {
       expect(await outcomeOf(pooler.target, { user: 'hashed' })).toBe(MD5);
-      const known = await outcomeOf(pooler.target, { user: 'ann', password: 'wrong' });
-      expect(await outcomeOf(pooler.target, { user: 'nobody' })).toBe(known);
+      expect(await outcomeOf(pooler.target, { user: 'scrammed' })).toBe(SCRAM);
+      const failures = [
+        'FATAL 28P01: password authentication failed',
+        'FATAL 28P01: SASL authentication failed',
+      ];
+      expect(await outcomeOf(pooler.target, { user: 'ann', password: 'wrong' })).toBe(failures[0]);
+      // Which of the two challenges an unknown user gets is as it would be for a real one.
+      expect(failures).toContain(await outcomeOf(pooler.target, { user: 'nobody' }));
     });
   });
 

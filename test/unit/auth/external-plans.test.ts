@@ -212,7 +212,7 @@ describe('a login by peer', () => {
 
   it('fails for any other one, for an unknown one, and where nobody can tell', () => {
     for (const [login, reason] of [
-      [Login.byPeer('bob'), 'the client is system user "bob"'],
+      [Login.byPeer('bob'), 'system user bob is not ann'],
       [Login.byPeer(''), 'nobody can tell'],
       [Login.byPeer('ann', { isKnown: false }), 'no such user'],
     ] as const) {
@@ -226,7 +226,9 @@ describe('a login by peer', () => {
     const login = Login.byPeer('ann', { isUnixSocket: false });
     login.auth.start();
     await Promise.resolve();
-    expect(login.steps).toEqual([failed('peer is for unix sockets only', REJECTED, '28000')]);
+    expect(login.steps).toEqual([
+      failed('the system user of the client is not known: not on a unix socket', REJECTED, '28000'),
+    ]);
   });
 
   it('goes by its map', () => {

@@ -124,8 +124,8 @@ describe('a certificate', () => {
 describe('the peer of a unix socket', () => {
   it.each([
     ['ann', 'ann', null],
-    ['ann', 'bob', 'the client is system user "ann"'],
-    ['', '', 'the client is system user ""'],
+    ['ann', 'bob', 'system user ann is not bob'],
+    ['', '', 'system user  is not '],
   ])('%j as %j', (systemName, user, refusal) => {
     expect(refusePeer(systemName, null, user)).toBe(refusal);
   });
