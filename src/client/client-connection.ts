@@ -13,9 +13,11 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer } from '../relay/request-framer.ts';
+import { withHost } from './application-name.ts';
 import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
+import { Entrance } from './entrance.ts';
 import { RequestIntake } from './request-intake.ts';
 import { readStartupParameters, replicationWord } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
@@ -78,6 +80,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly #host: ClientHost;
   readonly #stream: SocketStream;
   #login: ClientLogin | null;
+  readonly #entrance: Entrance;
   #console: ConsoleCarrier | null = null;
   #intake: RequestIntake | null = null;
   /** Bytes that came behind the last message of the login. */
@@ -92,11 +95,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.unixPath = unixPath;
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
+    this.#entrance = new Entrance(this, host);
     this.#login = new ClientLogin(
       {
         send: (message) => {
           this.#stream.write(message);
         },
+        gate: (startup) => this.#entrance.ask(startup),
         onStartup: (startup) => this.#onStartup(startup),
         onCancelRequest: (processId, secret) => {
           this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
@@ -118,9 +123,25 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  /** Address and port of the client; `unix` on a unix socket. */
+  /** Begins the login, once the host knows the connection. May end it, or another one, at once. */
+  begin(): void {
+    this.#entrance.open();
+  }
+
+  /** Address and port of the client, as a PROXY header says; `unix` on a unix socket. */
   get remote(): { readonly address: string; readonly port: number } {
-    return this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
+    const own = this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
+    return this.#entrance.proxiedFrom ?? own;
+  }
+
+  /** Whether the client is on a unix socket, be it that of a proxy: it has no port then. */
+  get isRemoteUnix(): boolean {
+    return this.remote.address === 'unix';
+  }
+
+  /** Whether a proxy stands between: what the system tells of the peer is told of the proxy. */
+  get isProxied(): boolean {
+    return this.#entrance.proxiedFrom !== null;
   }
 
   /** Address and port it connected to. */
@@ -134,6 +155,17 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   // ---- login ----
 
+  /** The turn of a login that was held has come. */
+  proceedLogin(): void {
+    this.resumeReading();
+    this.#login?.proceed();
+  }
+
+  /** Ends a login on account of what others do. */
+  refuseLogin(error: PoolerError): void {
+    this.#refuse(error, error.message);
+  }
+
   #onStartup(packet: StartupMessage): LoginPlan | { readonly error: PoolerError } {
     const startup = readStartupParameters(packet.parameters, {
       tracked: this.#host.tracked,
@@ -146,7 +178,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.parameters = startup.values;
     this.replication = startup.replication;
     if (this.#host.settings.applicationNameAddHost) {
-      this.#addHostToApplicationName();
+      const index = this.#host.tracked.indexOf('application_name');
+      const { listenPort } = this.#host.settings;
+      this.parameters[index] = withHost(this.parameters[index] ?? null, this.remote, listenPort);
     }
     const admission = this.#host.admit(this, startup);
     if ('error' in admission) {
@@ -163,18 +197,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       });
     }
     return admission.plan;
-  }
-
-  /** `application_name_add_host`: once, at login. COMPAT: Node cannot tell the pid of a unix peer. */
-  #addHostToApplicationName(): void {
-    const index = this.#host.tracked.indexOf('application_name');
-    const name = this.parameters[index] ?? 'app';
-    const { address, port } = this.remote;
-    const host =
-      this.unixPath === null
-        ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
-        : `unix:${String(this.#host.settings.listenPort)}`;
-    this.parameters[index] = `${name} - ${host}`;
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
@@ -266,7 +288,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   #refuse(error: PoolerError, reason: string): void {
     if (!this.isClosed) {
-      this.#host.logger.warn('client_login_failed', { ...this.logFields(), reason });
+      const who = { ...this.logFields(), ...this.#entrance.claim };
+      this.#host.logger.warn('client_login_failed', { ...who, reason });
+      this.#host.guard.onRefused(this, error, reason);
       this.disconnect(error);
     }
   }
@@ -294,8 +318,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   #onLoginData(bytes: Buffer): void {
-    if (this.#login !== null) {
-      this.#login.onData(bytes);
+    const login = this.#login;
+    if (login !== null) {
+      const rest = this.#entrance.take(bytes);
+      if (rest !== null) {
+        login.onData(rest);
+        this.#host.guard.onHeldBytes(this, login.heldBytes);
+      }
     } else if (this.#console !== null) {
       this.#onConsoleData(bytes);
     } else {
@@ -577,7 +606,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** Who it is, as the fields of a line in the log. */
   logFields(): object {
     const { address, port } = this.remote;
-    const isUnix = this.unixPath !== null;
+    const isUnix = this.isRemoteUnix;
     return {
       client: this.id,
       peer: this.cancelProgress?.peerId ?? undefined,
