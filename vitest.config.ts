@@ -40,10 +40,16 @@ function hasTests(name: string): boolean {
 /** The projects whose folder has tests, in the order of their groups. */
 function projects(): TestProjectInlineConfiguration[] {
   const memory = serverProject('memory', 3);
+  // Takes as long as it is told to: `npm run fuzz`.
+  const isFuzz = (process.env['FUZZ_SECONDS'] ?? '') !== '';
+  const fuzz = pureProject('fuzz');
   return [
     ...['unit', 'wire', 'tidy'].map((name) => ({ name, project: pureProject(name) })),
     { name: 'integration', project: serverProject('integration', 1) },
     { name: 'conformance', project: serverProject('conformance', 2) },
+    ...(isFuzz
+      ? [{ name: 'fuzz', project: { test: { ...fuzz.test, pool: 'forks' as const } } }]
+      : []),
     { name: 'memory', project: { test: { ...memory.test, execArgv: ['--expose-gc'] } } },
   ]
     .filter(({ name }) => hasTests(name))
