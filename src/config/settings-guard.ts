@@ -1,7 +1,7 @@
 import { checkNetwork, checkNetworkOrUnix } from '../base/address-list.ts';
 import { int, list, onOff, time } from './setting.ts';
 
-/** Settings, none of them PgBouncer's, of what an untrusted network may do before it has logged in. */
+/** Settings, none of them PgBouncer's, of what strangers on either side may do before they are known. */
 export const GUARD_SETTINGS = {
   login_failure_limit: int({
     default: 100,
@@ -31,6 +31,12 @@ export const GUARD_SETTINGS = {
   max_unauthenticated_conn: int({
     default: 0,
     doc: 'Most connections that have not logged in. Beyond, the oldest one of the address that has most of them is closed. 0 is max_client_conn and 1000 more.',
+  }),
+  server_scram_min_iterations: int({
+    default: 1,
+    min: 1,
+    max: 600_000,
+    doc: 'Fewest SCRAM iterations that a server may ask for. A false server that asks for few could guess the password from the answer. PostgreSQL asks for 4096 unless its own scram_iterations says otherwise.',
   }),
   proxy_protocol: onOff({
     default: false,
