@@ -10,11 +10,11 @@ export const LOGIN_FAILURES = {
   unknown_user: 'no user of that name',
   no_password: 'the user has no password, or an empty one was sent',
   unusable_secret: 'the stored secret does not suit the method',
-  rejected: 'another reason of authentication, such as a rule or a certificate',
+  rejected: 'another proof that was not accepted, such as one by LDAP or PAM',
   backoff: 'too many failed logins from this address before',
   malformed: 'malformed authentication message',
   overloaded: 'a limit of clients, logins or their data',
-  not_allowed: 'not a user of the console',
+  not_allowed: 'not a user of the console, or not allowed by a rule or a certificate',
   no_such_database: 'database unknown or disabled, told after the proof',
   protocol: 'anything but a login, or an unsupported startup packet',
   proxy_header: 'PROXY header missing, malformed or not allowed',
@@ -69,6 +69,8 @@ export function classifyLoginFailure(error: PoolerError, reason: string): LoginF
       return 'malformed';
     case SqlState.TooManyConnections:
       return 'overloaded';
+    case SqlState.InvalidAuthorization:
+      return 'not_allowed';
     default:
       return BY_TRUE_REASON.get(reason) ?? 'rejected';
   }

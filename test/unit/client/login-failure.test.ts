@@ -90,7 +90,8 @@ describe('failed authentication is counted', () => {
       'malformed',
     );
     expect(classifyLoginFailure({ ...error, sqlstate: '53300' }, 'x')).toBe('overloaded');
-    expect(classifyLoginFailure(error, 'a rule of somebody')).toBe('rejected');
+    expect(classifyLoginFailure({ ...error, sqlstate: '28000' }, 'a rule')).toBe('not_allowed');
+    expect(classifyLoginFailure(error, 'what a directory says')).toBe('rejected');
   });
 });
 
