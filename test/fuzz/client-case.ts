@@ -44,6 +44,16 @@ async function sendPieces(socket: net.Socket, pieces: readonly Buffer[]): Promis
   }
 }
 
+/** Sends recorded bytes on a connection of its own, each piece by itself, and leaves. Never rejects. */
+export async function replayPieces(port: number, pieces: readonly Buffer[]): Promise<void> {
+  const socket = net.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.1' });
+  socket.on('error', () => {});
+  socket.resume();
+  await sendPieces(socket, pieces);
+  await delay(LONG_PATIENCE_MS);
+  socket.destroy();
+}
+
 /** One client that misbehaves: bytes before, in and after the login, and a sudden end. */
 export class FuzzClient {
   readonly log: ByteLog;

@@ -4,8 +4,15 @@ import { startPooler, type PoolerFixture } from '../support/pooler-fixture.ts';
 import { openFileCount, residentBytes } from '../support/scene.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { FuzzClient, PROXY_ADDRESS, type ByteLog, type FuzzAccount } from './client-case.ts';
+import {
+  FuzzClient,
+  PROXY_ADDRESS,
+  replayPieces,
+  type ByteLog,
+  type FuzzAccount,
+} from './client-case.ts';
 import { FuzzServerCase } from './server-case.ts';
+import { findCulprit } from './shrink.ts';
 
 /** How clients prove themselves, one round for each. */
 export const FUZZ_METHODS = ['scram-sha-256', 'md5', 'plain', 'trust'] as const;
@@ -21,6 +28,8 @@ const CANARY_PAUSE_MS = 20;
 const GROWTH_BYTES = 64e6;
 /** Cases kept to be told when something goes wrong. */
 const KEPT_CASES = 12;
+/** Poolers started to find out which bytes did it. */
+const MAX_TRIALS = 30;
 /** Bytes of a case that are told. */
 const TOLD_BYTES = 4_096;
 
@@ -31,6 +40,8 @@ export interface FuzzOptions {
   readonly method: (typeof FUZZ_METHODS)[number];
   /** Runs this case alone, once. */
   readonly onlyCase?: number;
+  /** Sends these bytes alone, once. */
+  readonly replay?: readonly Buffer[];
   /** For a test of the fuzz itself: is called when everything stands. */
   readonly sabotage?: (pooler: PoolerFixture) => void;
 }
@@ -39,6 +50,46 @@ export interface FuzzOptions {
 interface FuzzCase {
   readonly number: number;
   readonly logs: ByteLog[];
+}
+
+/** What a round has found. */
+export class FuzzFailure extends Error {
+  /** What clients sent of late, the last one first. */
+  readonly candidates: readonly (readonly Buffer[])[];
+
+  constructor(message: string, candidates: readonly (readonly Buffer[])[], cause: unknown) {
+    super(message, { cause });
+    this.candidates = candidates;
+  }
+}
+
+/**
+ * Runs one round; when it finds something, looks for the fewest bytes of one client that do the same.
+ *
+ * @throws FuzzFailure
+ */
+export async function fuzz(options: FuzzOptions): Promise<number> {
+  try {
+    return await new FuzzRound(options).run();
+  } catch (error) {
+    if (!(error instanceof FuzzFailure)) {
+      throw error;
+    }
+    const fails = async (replay: readonly Buffer[]): Promise<boolean> => {
+      const { seed, method } = options;
+      const round = new FuzzRound({ seed, method, seconds: 1, replay });
+      return round.run().then(
+        () => false,
+        () => true,
+      );
+    };
+    const least = await findCulprit(error.candidates, fails, MAX_TRIALS);
+    const told =
+      least === null
+        ? 'none of these alone does it again'
+        : `this alone does it again: ${least.map((piece) => piece.toString('hex')).join(' ')}`;
+    throw new FuzzFailure(`${error.message}\n${told}`, error.candidates, error.cause);
+  }
 }
 
 function badDatabase(worker: number, index: number): string {
@@ -72,7 +123,7 @@ export class FuzzRound {
       await pooler.stop();
       return this.#caseCount;
     } catch (cause) {
-      throw new Error(this.#report(), { cause });
+      throw new FuzzFailure(this.#report(), this.#candidates(), cause);
     } finally {
       this.#isOver = true;
       await pooler.kill();
@@ -128,10 +179,14 @@ export class FuzzRound {
   }
 
   async #fuzz(pooler: PoolerFixture): Promise<void> {
-    const { seconds, onlyCase, sabotage } = this.#options;
+    const { seconds, onlyCase, replay, sabotage } = this.#options;
     const canary = this.#keepCanary(pooler);
-    if (onlyCase !== undefined) {
-      await Promise.race([canary, this.#runCase(pooler, 0, onlyCase)]);
+    if (onlyCase !== undefined || replay !== undefined) {
+      const deed =
+        replay === undefined
+          ? this.#runCase(pooler, 0, onlyCase ?? 0)
+          : replayPieces(pooler.port, replay);
+      await Promise.race([canary, deed]);
       this.#isOver = true;
       await canary;
       return;
@@ -253,7 +308,7 @@ export class FuzzRound {
 
   /** Rubbish that is refused at the door tests the door only: enough must have got in. */
   async #expectDepth(pooler: PoolerFixture): Promise<void> {
-    if (this.#options.onlyCase !== undefined) {
+    if (this.#options.onlyCase !== undefined || this.#options.replay !== undefined) {
       return;
     }
     const rows = await pooler.console('SHOW STATS_TOTALS');
@@ -266,6 +321,15 @@ export class FuzzRound {
     if (good < this.#caseCount / 20 || bad < this.#caseCount / 20) {
       throw new Error(`too few queries: ${String(good)} and ${String(bad)}`);
     }
+  }
+
+  /** What clients sent of late, the last one first. */
+  #candidates(): (readonly Buffer[])[] {
+    const logs = this.#recent.flatMap((current) => current.logs);
+    return logs
+      .filter(({ title }) => title.startsWith('client'))
+      .map(({ pieces }) => pieces)
+      .reverse();
   }
 
   /** How to run it again, and what the last cases sent. */
