@@ -6,16 +6,16 @@ import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
-import { writeErrorResponse, writeNoticeResponse } from '../protocol/backend-writer.ts';
+import { writeErrorResponse } from '../protocol/backend-writer.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import { SqlState } from '../protocol/sqlstate.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer } from '../relay/request-framer.ts';
-import { withHost } from './application-name.ts';
 import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
+import { clientLogFields, logClientClosed } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
+import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { Entrance } from './entrance.ts';
 import { RequestIntake } from './request-intake.ts';
@@ -179,8 +179,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.replication = startup.replication;
     if (this.#host.settings.applicationNameAddHost) {
       const index = this.#host.tracked.indexOf('application_name');
-      const { listenPort } = this.#host.settings;
-      this.parameters[index] = withHost(this.parameters[index] ?? null, this.remote, listenPort);
+      const { address, port } = this.remote;
+      const shownPort = this.isRemoteUnix ? this.#host.settings.listenPort : port;
+      this.parameters[index] = nameWithHost(this.parameters[index] ?? null, address, shownPort);
     }
     const admission = this.#host.admit(this, startup);
     if ('error' in admission) {
@@ -496,27 +497,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   notifyWait(): void {
-    this.#stream.write(
-      writeNoticeResponse({
-        severity: 'NOTICE',
-        sqlstate: SqlState.SuccessfulCompletion,
-        message: 'No server connection available in postgres backend, client being queued',
-      }),
-    );
+    this.#stream.write(WAIT_NOTICE);
   }
 
   onTerminate(): void {
     this.close('client close request', true);
   }
 
-  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void {
-    if (problem === 'type') {
-      this.disconnect(poolerError('unknownMessage'));
-    } else if (problem === 'size') {
-      this.disconnect(poolerError('packetTooLarge', String(header.readUInt32BE(1) + 1)));
-    } else {
-      this.disconnect(poolerError('badPacketHeader', header.toString('hex')));
-    }
+  onBadRequest(problem: RequestProblem, header: Buffer): void {
+    this.disconnect(requestError(problem, header));
   }
 
   // ---- ends ----
@@ -555,7 +544,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    this.#logClosed(reason);
+    const isWorthLogging = this.#isWorthLogging;
+    logClientClosed(this, this.#host, { reason, isWorthLogging });
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();
@@ -579,20 +569,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #logClosed(reason: string): void {
-    const { logger, settings } = this.#host;
-    const isWorthLogging = settings.logDisconnections && this.#isWorthLogging;
-    if (isWorthLogging || logger.isDebug) {
-      const ageSeconds = Math.floor((this.closedAtMs - this.connectedAtMs) / 1000);
-      const fields = { ...this.logFields(), reason, ageSeconds };
-      if (isWorthLogging) {
-        logger.info('client_disconnected', fields);
-      } else {
-        logger.debug('client_disconnected', fields);
-      }
-    }
-  }
-
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
     return this.identity !== null || this.#login === null || this.cancelProgress !== null;
@@ -605,15 +581,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Who it is, as the fields of a line in the log. */
   logFields(): object {
-    const { address, port } = this.remote;
-    const isUnix = this.isRemoteUnix;
-    return {
-      client: this.id,
-      peer: this.cancelProgress?.peerId ?? undefined,
-      database: this.identity?.databaseName,
-      user: this.identity?.user.name,
-      address,
-      port: isUnix ? this.#host.settings.listenPort : port,
-    };
+    return clientLogFields(this, this.#host.settings);
   }
 }

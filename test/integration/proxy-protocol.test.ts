@@ -9,7 +9,8 @@ import {
   proxyV2Tcp6,
 } from '../support/proxy-headers.ts';
 import type { TextRow } from '../support/query-outcome.ts';
-import { RawClient } from '../support/raw-client.ts';
+import { startPooler } from '../support/pooler-fixture.ts';
+import { RawClient, type ConnectTarget } from '../support/raw-client.ts';
 import { withPooler } from '../support/scene.ts';
 import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
@@ -173,6 +174,58 @@ describe('a PROXY header of a trusted address', () => {
         ({ event, error }) => event === 'pooler_error_sent' && error === 'client_login_timeout',
       );
     });
+  });
+});
+
+describe('rules of auth_hba_file', () => {
+  const RULES = [
+    'host pgbouncer postgres 127.0.0.1/32 trust',
+    'host app all 203.0.113.0/24 trust',
+    'host app all 203.0.114.0/24 reject',
+    'local app all peer',
+    'host app all 127.0.0.0/8 reject',
+  ];
+
+  it('go by the address in the header, not by that of the proxy', async () => {
+    const pooler = await startPooler({
+      config: (directory) => ({
+        maitred: {
+          unix_socket_dir: directory,
+          auth_file: `${directory}/userlist.txt`,
+          auth_type: 'hba',
+          auth_hba_file: `${directory}/hba.conf`,
+          proxy_protocol: true,
+          proxy_protocol_trusted: [PROXY, 'unix'],
+        },
+        databases: { app: { host: postgres.host, port: postgres.port, dbname: postgres.database } },
+      }),
+      users: { postgres: '', [postgres.user]: '' },
+      files: { 'hba.conf': `${RULES.join('\n')}\n` },
+    });
+    const tryLogin = async (target: ConnectTarget, header: Buffer): Promise<string> => {
+      const client = await RawClient.connect(target);
+      client.send(header);
+      const words = await loginOn(client).then(
+        () => 'admitted',
+        (error: unknown) => String(error),
+      );
+      client.destroy();
+      return words;
+    };
+    const unknown = Buffer.from('PROXY UNKNOWN\r\n');
+    try {
+      for (const target of [{ ...pooler.target, localAddress: PROXY }, pooler.socketTarget]) {
+        expect(await tryLogin(target, proxyV1('203.0.113.9', 1))).toBe('admitted');
+        expect(await tryLogin(target, proxyV2Tcp4('203.0.114.9', 1))).toContain('login rejected');
+        // Two that speak for themselves: the proxy's address, and a client of its unix socket.
+        expect(await tryLogin(target, unknown)).toMatch(/login rejected/);
+        const unix = proxyV2(0x21, 0x31, Buffer.alloc(216, 1));
+        expect(await tryLogin(target, unix)).toContain('unix socket login rejected');
+      }
+      await pooler.stop();
+    } finally {
+      await pooler.kill();
+    }
   });
 });
 
