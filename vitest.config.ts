@@ -5,6 +5,11 @@ import type { TestProjectInlineConfiguration } from 'vitest/config';
 /** Two cores are what a small machine has; PostgreSQL and the pooler need one of them. */
 const INTEGRATION_TIMEOUT_MS = 30_000;
 
+/** Where the tests of a project are when its folder is not all. */
+const FOLDERS: Readonly<Record<string, string[]>> = {
+  integration: ['test/integration/**/*.test.ts', 'test/security/**/*.test.ts'],
+};
+
 /** Pure tests: in parallel, without network. */
 function pureProject(name: string): TestProjectInlineConfiguration {
   return {
@@ -17,7 +22,7 @@ function serverProject(name: string, groupOrder: number): TestProjectInlineConfi
   return {
     test: {
       name,
-      include: [`test/${name}/**/*.test.ts`],
+      include: FOLDERS[name] ?? [`test/${name}/**/*.test.ts`],
       pool: 'forks',
       maxWorkers: 2,
       globalSetup: ['test/support/global-setup.ts'],
@@ -40,10 +45,16 @@ function hasTests(name: string): boolean {
 /** The projects whose folder has tests, in the order of their groups. */
 function projects(): TestProjectInlineConfiguration[] {
   const memory = serverProject('memory', 3);
+  // Takes as long as it is told to: `npm run fuzz`.
+  const isFuzz = (process.env['FUZZ_SECONDS'] ?? '') !== '';
+  const fuzz = pureProject('fuzz');
   return [
     ...['unit', 'wire', 'tidy'].map((name) => ({ name, project: pureProject(name) })),
     { name: 'integration', project: serverProject('integration', 1) },
     { name: 'conformance', project: serverProject('conformance', 2) },
+    ...(isFuzz
+      ? [{ name: 'fuzz', project: { test: { ...fuzz.test, pool: 'forks' as const } } }]
+      : []),
     { name: 'memory', project: { test: { ...memory.test, execArgv: ['--expose-gc'] } } },
   ]
     .filter(({ name }) => hasTests(name))

@@ -26,6 +26,10 @@ const DOCUMENTS = [
     file: 'docs/OPERATIONS.md',
     render: async (current) => replaceSection(current, 'log events', await renderLogEvents()),
   },
+  {
+    file: 'docs/SECURITY.md',
+    render: async (current) => replaceSection(current, 'login failures', await renderFailures()),
+  },
 ];
 
 // ---- Markdown ----
@@ -123,6 +127,14 @@ async function consoleErrors() {
     })
     .sort((a, b) => a.at - b.at)
     .map(({ cells }) => cells);
+}
+
+// ---- reasons of docs/SECURITY.md ----
+
+async function renderFailures() {
+  const { LOGIN_FAILURES } = await built('client/login-failure.js');
+  const rows = Object.entries(LOGIN_FAILURES).map(([name, when]) => [`\`${name}\``, when]);
+  return table(['reason', 'when'], rows);
 }
 
 // ---- log events of docs/OPERATIONS.md ----

@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { COPY_LINE_BYTES, ROWS_PER_BLOCK, ROW_TEXT_BYTES, copyInBlock } from './copy-rows.mjs';
+import { percentile } from './statistics.mjs';
 import { WireClient } from './wire-client.mjs';
 
 /**
@@ -25,7 +27,14 @@ import { WireClient } from './wire-client.mjs';
  * @property {number} clients
  * @property {number} rows - of each client's result
  *
- * @typedef {CopyJob | IdleJob | StalledJob} Job
+ * @typedef {object} PacedJob - queries, or logins, at a fixed rate, whatever they take
+ * @property {'paced-queries' | 'paced-logins'} kind
+ * @property {import('./wire-client.mjs').Target} target
+ * @property {number} perSecond
+ * @property {number} seconds
+ * @property {number} clients - that share the queries
+ *
+ * @typedef {CopyJob | IdleJob | StalledJob | PacedJob} Job
  */
 
 /** Clients that log in at the same time. */
@@ -54,6 +63,10 @@ async function work(job) {
       case 'stalled':
         await stall(job);
         break;
+      case 'paced-queries':
+      case 'paced-logins':
+        await keepPace(job);
+        break;
     }
   } catch (error) {
     process.send?.({ state: 'failed', message: error instanceof Error ? error.message : 'error' });
@@ -79,6 +92,60 @@ async function copy(job) {
     throw new Error(`COPY delivered ${String(reply.copyBytes)} of ${String(bytes)} bytes`);
   }
   report('done', { seconds, bytes });
+}
+
+/**
+ * Starts something at each point of a fixed grid of time and measures from that point, so that
+ * being late counts as latency.
+ *
+ * @param {PacedJob} job
+ */
+async function keepPace({ kind, target, perSecond, seconds, clients }) {
+  const isLogin = kind === 'paced-logins';
+  const connected = await openClients(target, isLogin ? 1 : clients);
+  await untilGo();
+  /** @type {number[]} */
+  const latencies = [];
+  /** @type {Set<Promise<void>>} */
+  const running = new Set();
+  const startMs = performance.now();
+  const total = perSecond * seconds;
+  // Each client answers one query at a time: its next one waits for it.
+  const ends = connected.map(() => Promise.resolve());
+  const doOne = async (/** @type {number} */ index) => {
+    if (isLogin) {
+      const client = await WireClient.connect(target, IDLE_READ_BUFFER_BYTES);
+      client.close();
+      return;
+    }
+    const slot = index % connected.length;
+    const turn = ends[slot]?.then(async () => {
+      await connected[slot]?.query('SELECT 1');
+    });
+    ends[slot] = turn ?? Promise.resolve();
+    await turn;
+  };
+  for (let index = 0; index < total;) {
+    const dueCount = Math.min(total, ((performance.now() - startMs) / 1000) * perSecond);
+    for (; index < dueCount; index += 1) {
+      const dueMs = startMs + (index / perSecond) * 1000;
+      const task = doOne(index).then(() => {
+        latencies.push(performance.now() - dueMs);
+        running.delete(task);
+      });
+      running.add(task);
+    }
+    await delay(1);
+  }
+  await Promise.all(running);
+  latencies.sort((a, b) => a - b);
+  report('done', {
+    seconds: (performance.now() - startMs) / 1000,
+    bytes: 0,
+    count: latencies.length,
+    p50Ms: percentile(latencies, 0.5),
+    p99Ms: percentile(latencies, 0.99),
+  });
 }
 
 /** @param {StalledJob} job */
@@ -124,7 +191,7 @@ function untilGo() {
 
 /**
  * @param {'ready' | 'done'} state
- * @param {{ seconds: number, bytes: number }} [result]
+ * @param {import('./load.mjs').LoadResult} [result]
  */
 function report(state, result) {
   process.send?.({ state, result });

@@ -4,7 +4,13 @@ import { startChild, stopChild } from './lifetime.mjs';
 const WORKER = fileURLToPath(new URL('load-worker.mjs', import.meta.url));
 
 /**
- * @typedef {{ seconds: number, bytes: number } | undefined} LoadResult - set for COPY only
+ * @typedef {object} PaceNumbers - of loads at a fixed rate
+ * @property {number} count - of what was done
+ * @property {number} p50Ms
+ * @property {number} p99Ms
+ *
+ * @typedef {{ seconds: number, bytes: number } & Partial<PaceNumbers> | undefined} LoadResult - not set
+ * for loads that just stay
  *
  * @typedef {object} Load
  * @property {() => Promise<LoadResult>} run - does the work; its clients stay connected

@@ -69,6 +69,62 @@ export async function measureCopy(pooler, kind, megabytes, table) {
   }
 }
 
+/** Traffic whose latency is watched: well below what a pooler can do, so that nothing queues. */
+const WATCHED_QUERIES_PER_SECOND = 500;
+const WATCHED_CLIENTS = 10;
+
+/**
+ * Measures what new logins do to the latency of others.
+ *
+ * @param {import('./poolers.mjs').Pooler} pooler
+ * @param {number} loginsPerSecond
+ * @param {number} seconds - without logins, and the same again with them
+ * @returns {Promise<Sample>}
+ */
+export async function measureLogins(pooler, loginsPerSecond, seconds) {
+  const { target } = pooler;
+  const queries = /** @type {const} */ ({
+    kind: 'paced-queries',
+    target,
+    perSecond: WATCHED_QUERIES_PER_SECOND,
+    seconds,
+    clients: WATCHED_CLIENTS,
+  });
+  const watched = await startLoad(queries);
+  try {
+    const quiet = await watched.run();
+    await watched.stop();
+    const watchedAgain = await startLoad(queries);
+    const logins = await startLoad({
+      kind: 'paced-logins',
+      target,
+      perSecond: loginsPerSecond,
+      seconds,
+      clients: 1,
+    });
+    try {
+      const before = readCpuCounters(pooler.pid);
+      const [busy, done] = await Promise.all([watchedAgain.run(), logins.run()]);
+      const cpu = cpuTimeBetween(before, readCpuCounters(pooler.pid));
+      const [quietP99Ms, busyP99Ms] = [quiet?.p99Ms ?? 0, busy?.p99Ms ?? 0];
+      return {
+        loginsPerSecond: (done?.count ?? 0) / (done?.seconds ?? 1),
+        loginP99Ms: done?.p99Ms ?? 0,
+        quietP99Ms,
+        busyP99Ms,
+        p99Growth: busyP99Ms / quietP99Ms,
+        cpuPercent: cpu.totalUs / 1e4 / seconds,
+        rssMb: readRssKb(pooler.pid) / 1024,
+      };
+    } finally {
+      await watchedAgain.stop();
+      await logins.stop();
+    }
+  } finally {
+    await watched.stop();
+  }
+}
+
 /**
  * Measures what clients that are logged in and idle add to the pooler's memory.
  *

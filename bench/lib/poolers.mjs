@@ -11,10 +11,13 @@ import {
   waitFor,
 } from './lifetime.mjs';
 import { freePort } from './postgres.mjs';
+import { scramSecret } from './scram.mjs';
 import { WireClient } from './wire-client.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAITRED_CLI = path.join(ROOT, 'dist', 'cli.js');
+/** Of the one user, where one is asked for; PostgreSQL trusts the poolers. */
+const PASSWORD = 'benchmark';
 const MAX_CLIENT_CONNECTIONS = 9000;
 const START_TIMEOUT_MS = 15_000;
 const LOG_TAIL_CHARACTERS = 4000;
@@ -86,14 +89,19 @@ export function maitredContender(nodePath, role) {
  * @param {Contender} contender
  * @param {import('./wire-client.mjs').Target} postgres
  * @param {number} poolSize - server connections
+ * @param {'trust' | 'scram'} auth - how clients log in
  * @returns {Promise<Pooler>}
  */
-export async function startPooler(contender, postgres, poolSize) {
+export async function startPooler(contender, postgres, poolSize, auth) {
   const directory = makeTempDirectory('pooler', 0o755);
   const port = await freePort();
   const usersFile = path.join(directory, 'users.txt');
-  writeFileSync(usersFile, `"${postgres.user}" ""\n`);
-  const settings = commonSettings(port, usersFile, poolSize);
+  const isScram = auth === 'scram';
+  writeFileSync(usersFile, `"${postgres.user}" "${isScram ? scramSecret(PASSWORD) : ''}"\n`);
+  const settings = {
+    ...commonSettings(port, usersFile, poolSize),
+    auth_type: isScram ? 'scram-sha-256' : 'trust',
+  };
   const isPgbouncer = contender.nodePath === null;
   const configFile = path.join(directory, isPgbouncer ? 'pgbouncer.ini' : 'maitred.yaml');
   writeFileSync(
@@ -108,7 +116,12 @@ export async function startPooler(contender, postgres, poolSize) {
           ...CHILD_OPTIONS,
         });
   const logTail = collectLogTail(child);
-  const target = { ...postgres, host: '127.0.0.1', port };
+  const target = {
+    ...postgres,
+    host: '127.0.0.1',
+    port,
+    ...(isScram ? { password: PASSWORD } : {}),
+  };
   try {
     await untilLoginWorks(contender.name, child, target);
   } catch (cause) {
@@ -157,7 +170,6 @@ function commonSettings(port, usersFile, poolSize) {
     listen_addr: '127.0.0.1',
     listen_port: port,
     unix_socket_dir: '',
-    auth_type: 'trust',
     auth_file: usersFile,
     pool_mode: 'transaction',
     default_pool_size: poolSize,

@@ -1,6 +1,7 @@
 import {
   measureCopy,
   measureIdleClients,
+  measureLogins,
   measurePgbench,
   measureStalledClients,
 } from './measure.mjs';
@@ -8,6 +9,9 @@ import { execute } from './postgres.mjs';
 
 /** Server connections of a pooler, where the scenario does not need more. */
 const POOL_SIZE = 20;
+
+/** New logins of the scenario about them. */
+const LOGINS_PER_SECOND = 500;
 
 /** What COPY IN fills: an unlogged table, so that PostgreSQL's log does not set the pace. */
 const COPY_TABLE = 'copy_in_target';
@@ -47,6 +51,7 @@ export const QUICK_SIZES = {
  * @property {string} name - for `--only`
  * @property {string} title
  * @property {number} poolSize - server connections of each pooler
+ * @property {'trust' | 'scram'} auth - how clients log in
  * @property {number} files - open files that a pooler needs
  * @property {boolean} needsFreshPooler - whether each measurement gets a pooler just started
  * @property {(pooler: Pooler) => Promise<void>} warmUp - before a pooler's first measurement
@@ -80,6 +85,7 @@ export function listScenarios(sizes) {
       clients: 20,
       reconnects: true,
     }),
+    loginScenario(sizes),
     copyScenario('copy-out', sizes),
     copyScenario('copy-in', sizes),
     idleScenario(sizes),
@@ -104,6 +110,23 @@ function pgbenchScenario(name, { seconds }, load) {
       await measurePgbench(pooler, fullLoad, Math.max(1, Math.round(seconds / 4)));
     },
     measure: (pooler) => measurePgbench(pooler, fullLoad, seconds),
+  };
+}
+
+/**
+ * @param {Sizes} sizes
+ * @returns {Scenario}
+ */
+function loginScenario({ seconds }) {
+  return {
+    ...steadyDefaults('scram-logins'),
+    title: `${String(LOGINS_PER_SECOND)} new SCRAM logins a second beside 500 queries a second`,
+    auth: 'scram',
+    files: 4000,
+    warmUp: async (pooler) => {
+      await measureLogins(pooler, LOGINS_PER_SECOND / 5, 1);
+    },
+    measure: (pooler) => measureLogins(pooler, LOGINS_PER_SECOND, seconds),
   };
 }
 
@@ -170,6 +193,7 @@ function steadyDefaults(name) {
   return {
     name,
     poolSize: POOL_SIZE,
+    auth: /** @type {const} */ ('trust'),
     files: 1000,
     needsFreshPooler: false,
     warmUp: () => Promise.resolve(),

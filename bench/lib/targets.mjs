@@ -24,6 +24,8 @@ export const TARGETS = [
   ratio('copy-out', 'mbPerSecond', 'at-least', [1.2, 1.2]),
   ratio('copy-in', 'mbPerSecond', 'at-least', [1, 1]),
   ratio('connect', 'tps', 'at-least', [0.6, 0.6]),
+  absolute('scram-logins', 'loginsPerSecond', 'at-least', 490),
+  absolute('scram-logins', 'p99Growth', 'below', 2),
   absolute('idle', 'rssPerClientKb', 'at-most', 8),
   absolute('stalled', 'rssGrowthMb', 'below', 50),
 ];

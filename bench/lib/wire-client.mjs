@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { ScramExchange } from './scram.mjs';
 
 /**
  * @typedef {object} Target
@@ -6,6 +7,7 @@ import net from 'node:net';
  * @property {number} port
  * @property {string} user
  * @property {string} database
+ * @property {string} [password] - for SCRAM; without one, trust is expected
  */
 
 /** Type bytes of the backend messages that matter to a load client. */
@@ -32,7 +34,7 @@ const PROTOCOL_VERSION_3_0 = 0x00030000;
  */
 
 /**
- * A minimal PostgreSQL client on a raw socket: trust authentication, simple queries, COPY.
+ * A minimal PostgreSQL client on a raw socket: trust and SCRAM, simple queries, COPY.
  *
  * It reads into one reused buffer and opens no row, so that it takes as little as possible of the
  * CPU that the poolers compete for.
@@ -56,6 +58,8 @@ export class WireClient {
   #onCopyIn = null;
   /** @type {(() => void) | null} */
   #onRow = null;
+  /** @type {ScramExchange | null} */
+  #scram;
 
   /**
    * @param {Target} target
@@ -64,6 +68,7 @@ export class WireClient {
    */
   constructor(target, readBufferBytes, onConnected) {
     this.#onReady = onConnected;
+    this.#scram = target.password === undefined ? null : new ScramExchange(target.password);
     const buffer = Buffer.allocUnsafeSlow(readBufferBytes);
     this.#socket = net.connect({
       host: target.host,
@@ -273,14 +278,30 @@ export class WireClient {
     );
   }
 
+  /** @param {Buffer} body - of an Authentication message */
+  #authenticate(body) {
+    const code = body.readInt32BE(0);
+    if (code === 0 || (code === 12 && this.#scram !== null)) {
+      return;
+    }
+    if (code === 10 && this.#scram !== null) {
+      const mechanism = Buffer.from('SCRAM-SHA-256\0');
+      const first = Buffer.concat([mechanism, lengthAndText(this.#scram.first())]);
+      this.#socket.write(message('p', first));
+    } else if (code === 11 && this.#scram !== null) {
+      const final = this.#scram.final(body.toString('latin1', 4));
+      this.#socket.write(message('p', Buffer.from(final, 'latin1')));
+    } else {
+      this.#fail(new Error(`the server asks for authentication ${String(code)}`));
+    }
+  }
+
   #onMessageEnd() {
     const body = this.#kept.length === 0 ? null : Buffer.concat(this.#kept);
     this.#kept = [];
     switch (this.#code) {
       case Code.Authentication:
-        if (body?.readInt32BE(0) !== 0) {
-          this.#fail(new Error('the server asks for a password; trust authentication expected'));
-        }
+        this.#authenticate(body ?? Buffer.alloc(4, 0xff));
         break;
       case Code.CommandComplete:
         this.#reply.commandTag = body?.toString('utf8', 0, body.length - 1) ?? '';
@@ -304,6 +325,14 @@ export class WireClient {
         break;
     }
   }
+}
+
+/** @param {string} text */
+function lengthAndText(text) {
+  const bytes = Buffer.alloc(4 + text.length);
+  bytes.writeInt32BE(text.length, 0);
+  bytes.write(text, 4, 'latin1');
+  return bytes;
 }
 
 /** @returns {Reply} */

@@ -16,6 +16,7 @@ import { resolveClientSettings } from '../pool/effective-settings.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { TrackedParameters } from '../relay/parameter-cache.ts';
+import type { LoginGuard } from './login-guard.ts';
 import type { Pooler } from './pooler.ts';
 
 /** User that everybody is on the console when `auth_type` is `any`. */
@@ -55,6 +56,10 @@ export class Admissions implements ClientHost {
 
   get logins(): LinkedList<ClientEnd> {
     return this.#pooler.logins;
+  }
+
+  get guard(): LoginGuard {
+    return this.#pooler.guard;
   }
 
   get deriver(): PasswordDeriver {
@@ -165,6 +170,7 @@ export class Admissions implements ClientHost {
   }
 
   onAuthenticated(client: ClientConnection, success: AuthSuccess): void {
+    this.guard.onAuthenticated(client);
     const user = client.identity?.user.name;
     if (user !== undefined && success.scramKeys !== null) {
       this.#pooler.credentials.learnKeys(user, success.scramKeys);
@@ -242,6 +248,7 @@ export class Admissions implements ClientHost {
 
   onClosed(client: ClientConnection): void {
     const pooler = this.#pooler;
+    pooler.guard.onClosed(client);
     pooler.keys.revoke(client);
     pooler.clients.delete(client.id);
     pooler.lingering.add(client);

@@ -75,7 +75,7 @@ export class LoginMethods {
   }
 
   #findRule(client: ClientConnection, { user, database }: StartupParameters): HbaRule | null {
-    const isUnix = client.unixPath !== null;
+    const isUnix = client.isRemoteUnix;
     const address = isUnix ? null : parseIpAddress(client.remote.address);
     if (!isUnix && address === null) {
       // The socket is closed already, and has no address any more.
@@ -104,7 +104,8 @@ export class LoginMethods {
           client,
           user,
           methods: this.#pooler.external,
-          isUnixSocket: client.unixPath !== null,
+          // The system would tell who the proxy is.
+          isUnixSocket: client.unixPath !== null && !client.isProxied,
           map: chosen.map,
           isKnown: credentials.isKnown(user),
         });
@@ -139,7 +140,7 @@ export class LoginMethods {
       client,
       user,
       methods: external,
-      host: client.unixPath === null ? client.remote.address : '',
+      host: client.isRemoteUnix ? '' : client.remote.address,
       onAccepted: (password) => {
         credentials.learnPassword(user, password);
       },

@@ -34,6 +34,7 @@ import type {
 } from '../admin/snapshots.ts';
 import { applySetting } from '../config/apply-setting.ts';
 import { listSettings } from '../config/list-settings.ts';
+import type { LoginNumbers } from '../metrics/metrics-source.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
@@ -123,6 +124,16 @@ export class PoolerControl implements Control {
 
   settings(): readonly SettingRow[] {
     return listSettings(this.#pooler.config);
+  }
+
+  /** What metrics tell of logins. */
+  logins(): LoginNumbers {
+    const { guard } = this.#pooler;
+    return {
+      failures: guard.failureCounts(),
+      waitingCount: guard.waitingCount,
+      heldBytes: guard.heldBytes,
+    };
   }
 
   version(): string {

@@ -26,6 +26,7 @@ import { CancelKeys } from './cancel-keys.ts';
 import { Peers } from './peers.ts';
 import { ExternalJudges } from './external-judges.ts';
 import { LoginMethods } from './login-methods.ts';
+import { LoginGuard } from './login-guard.ts';
 import { PoolerModes } from './pooler-modes.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -67,6 +68,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly broker: CancelBroker;
   readonly peers: Peers;
   readonly admissions: Admissions;
+  readonly guard: LoginGuard;
   readonly modes: PoolerModes;
   readonly link: LinkHost;
   readonly dns: DnsCache;
@@ -122,6 +124,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     });
     this.dns = this.#makeDns(config.settings.resolvConf);
     this.modes = new PoolerModes(this);
+    this.guard = new LoginGuard(this);
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
     this.loadUsers();
@@ -153,6 +156,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       this.logger.warn('config_warning', { problem });
     }
     this.loginMethods.load();
+    this.guard.onReload();
     for (const database of removed) {
       this.logger.warn('config_warning', {
         database: database.name,
@@ -297,6 +301,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   accept(socket: Socket, unixPath: string | null): void {
     const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
     this.clients.set(client.id, client);
+    client.begin();
   }
 
   launch(pool: RelayPool, owner: ClientEnd | null): void {

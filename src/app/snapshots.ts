@@ -114,7 +114,7 @@ export class Snapshots {
       database: client.identity?.databaseName ?? null,
       replication: client.replication?.kind ?? 'none',
       addr: remote.address,
-      port: client.unixPath === null ? remote.port : this.#pooler.settings.listenPort,
+      port: client.isRemoteUnix ? this.#pooler.settings.listenPort : remote.port,
       localAddr: client.unixPath === null ? local.address : 'unix',
       localPort: client.unixPath === null ? local.port : this.#pooler.settings.listenPort,
       connectTimeMs: this.#wall(client.connectedAtMs),

@@ -9,6 +9,7 @@ import type { Pooler } from './pooler.ts';
 export function runTick(pooler: Pooler): void {
   const nowMs = pooler.nowMs();
   watchLogins(pooler, nowMs);
+  pooler.guard.onTick();
   for (const pool of [...pooler.registry.pools]) {
     for (const server of pooler.serversOf(pool)) {
       server.link.checkTimeouts(nowMs);
@@ -47,7 +48,12 @@ function watchLogins(pooler: Pooler, nowMs: number): void {
     if (nowMs - client.connectedAtMs <= limitMs) {
       return;
     }
-    client.disconnect(poolerError('loginTimeout'));
+    const error = poolerError('loginTimeout');
+    const connection = pooler.admissions.clientOf(client);
+    if (connection !== null) {
+      pooler.guard.onRefused(connection, error, error.message);
+    }
+    client.disconnect(error);
   }
 }
 

@@ -41,6 +41,8 @@ export interface ServerAuthenticatorOptions {
   /** Keys behind `secret` when it is a SCRAM verifier, learnt from a client; `null` for none. */
   readonly keys: ScramKeys | null;
   readonly deriver: PasswordDeriver;
+  /** Fewest iterations that a password is proved with: fewer make it easy to guess. 1 by default. */
+  readonly minIterations?: number;
   /** Cryptographically strong random bytes. */
   readonly random: (bytes: number) => Buffer;
   /** Takes the step that follows a `pending` one. Not called after `dispose`. */
@@ -183,7 +185,10 @@ export class ServerAuthenticator {
     if (challenge.kind === 'failed') {
       return this.#fail(challenge.reason, BAD_EXCHANGE);
     }
-    const { secret, keys } = this.#options;
+    const { secret, keys, minIterations = 1 } = this.#options;
+    if (challenge.iterations < minIterations) {
+      return this.#fail('the server wants fewer SCRAM iterations than are allowed', BAD_EXCHANGE);
+    }
     if (secret.kind === 'plain') {
       return this.#derive(exchange, secret.password, challenge);
     }

@@ -6,16 +6,18 @@ import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
-import { writeErrorResponse, writeNoticeResponse } from '../protocol/backend-writer.ts';
+import { writeErrorResponse } from '../protocol/backend-writer.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import { SqlState } from '../protocol/sqlstate.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer } from '../relay/request-framer.ts';
 import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
+import { clientLogFields, logClientClosed } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
+import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
+import { Entrance } from './entrance.ts';
 import { RequestIntake } from './request-intake.ts';
 import { readStartupParameters, replicationWord } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
@@ -78,6 +80,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly #host: ClientHost;
   readonly #stream: SocketStream;
   #login: ClientLogin | null;
+  readonly #entrance: Entrance;
   #console: ConsoleCarrier | null = null;
   #intake: RequestIntake | null = null;
   /** Bytes that came behind the last message of the login. */
@@ -92,11 +95,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.unixPath = unixPath;
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
+    this.#entrance = new Entrance(this, host);
     this.#login = new ClientLogin(
       {
         send: (message) => {
           this.#stream.write(message);
         },
+        gate: (startup) => this.#entrance.ask(startup),
         onStartup: (startup) => this.#onStartup(startup),
         onCancelRequest: (processId, secret) => {
           this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
@@ -118,9 +123,25 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  /** Address and port of the client; `unix` on a unix socket. */
+  /** Begins the login, once the host knows the connection. May end it, or another one, at once. */
+  begin(): void {
+    this.#entrance.open();
+  }
+
+  /** Address and port of the client, as a PROXY header says; `unix` on a unix socket. */
   get remote(): { readonly address: string; readonly port: number } {
-    return this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
+    const own = this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
+    return this.#entrance.proxiedFrom ?? own;
+  }
+
+  /** Whether the client is on a unix socket, be it that of a proxy: it has no port then. */
+  get isRemoteUnix(): boolean {
+    return this.remote.address === 'unix';
+  }
+
+  /** Whether a proxy stands between: what the system tells of the peer is told of the proxy. */
+  get isProxied(): boolean {
+    return this.#entrance.proxiedFrom !== null;
   }
 
   /** Address and port it connected to. */
@@ -134,6 +155,17 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   // ---- login ----
 
+  /** The turn of a login that was held has come. */
+  proceedLogin(): void {
+    this.resumeReading();
+    this.#login?.proceed();
+  }
+
+  /** Ends a login on account of what others do. */
+  refuseLogin(error: PoolerError): void {
+    this.#refuse(error, error.message);
+  }
+
   #onStartup(packet: StartupMessage): LoginPlan | { readonly error: PoolerError } {
     const startup = readStartupParameters(packet.parameters, {
       tracked: this.#host.tracked,
@@ -146,7 +178,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.parameters = startup.values;
     this.replication = startup.replication;
     if (this.#host.settings.applicationNameAddHost) {
-      this.#addHostToApplicationName();
+      const index = this.#host.tracked.indexOf('application_name');
+      const { address, port } = this.remote;
+      const shownPort = this.isRemoteUnix ? this.#host.settings.listenPort : port;
+      this.parameters[index] = nameWithHost(this.parameters[index] ?? null, address, shownPort);
     }
     const admission = this.#host.admit(this, startup);
     if ('error' in admission) {
@@ -163,18 +198,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       });
     }
     return admission.plan;
-  }
-
-  /** `application_name_add_host`: once, at login. COMPAT: Node cannot tell the pid of a unix peer. */
-  #addHostToApplicationName(): void {
-    const index = this.#host.tracked.indexOf('application_name');
-    const name = this.parameters[index] ?? 'app';
-    const { address, port } = this.remote;
-    const host =
-      this.unixPath === null
-        ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
-        : `unix:${String(this.#host.settings.listenPort)}`;
-    this.parameters[index] = `${name} - ${host}`;
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
@@ -266,7 +289,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   #refuse(error: PoolerError, reason: string): void {
     if (!this.isClosed) {
-      this.#host.logger.warn('client_login_failed', { ...this.logFields(), reason });
+      const who = { ...this.logFields(), ...this.#entrance.claim };
+      this.#host.logger.warn('client_login_failed', { ...who, reason });
+      this.#host.guard.onRefused(this, error, reason);
       this.disconnect(error);
     }
   }
@@ -294,8 +319,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   #onLoginData(bytes: Buffer): void {
-    if (this.#login !== null) {
-      this.#login.onData(bytes);
+    const login = this.#login;
+    if (login !== null) {
+      const rest = this.#entrance.take(bytes);
+      if (rest !== null) {
+        login.onData(rest);
+        this.#host.guard.onHeldBytes(this, login.heldBytes);
+      }
     } else if (this.#console !== null) {
       this.#onConsoleData(bytes);
     } else {
@@ -467,27 +497,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   notifyWait(): void {
-    this.#stream.write(
-      writeNoticeResponse({
-        severity: 'NOTICE',
-        sqlstate: SqlState.SuccessfulCompletion,
-        message: 'No server connection available in postgres backend, client being queued',
-      }),
-    );
+    this.#stream.write(WAIT_NOTICE);
   }
 
   onTerminate(): void {
     this.close('client close request', true);
   }
 
-  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void {
-    if (problem === 'type') {
-      this.disconnect(poolerError('unknownMessage'));
-    } else if (problem === 'size') {
-      this.disconnect(poolerError('packetTooLarge', String(header.readUInt32BE(1) + 1)));
-    } else {
-      this.disconnect(poolerError('badPacketHeader', header.toString('hex')));
-    }
+  onBadRequest(problem: RequestProblem, header: Buffer): void {
+    this.disconnect(requestError(problem, header));
   }
 
   // ---- ends ----
@@ -526,7 +544,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    this.#logClosed(reason);
+    const isWorthLogging = this.#isWorthLogging;
+    logClientClosed(this, this.#host, { reason, isWorthLogging });
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();
@@ -550,20 +569,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #logClosed(reason: string): void {
-    const { logger, settings } = this.#host;
-    const isWorthLogging = settings.logDisconnections && this.#isWorthLogging;
-    if (isWorthLogging || logger.isDebug) {
-      const ageSeconds = Math.floor((this.closedAtMs - this.connectedAtMs) / 1000);
-      const fields = { ...this.logFields(), reason, ageSeconds };
-      if (isWorthLogging) {
-        logger.info('client_disconnected', fields);
-      } else {
-        logger.debug('client_disconnected', fields);
-      }
-    }
-  }
-
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
     return this.identity !== null || this.#login === null || this.cancelProgress !== null;
@@ -576,15 +581,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Who it is, as the fields of a line in the log. */
   logFields(): object {
-    const { address, port } = this.remote;
-    const isUnix = this.unixPath !== null;
-    return {
-      client: this.id,
-      peer: this.cancelProgress?.peerId ?? undefined,
-      database: this.identity?.databaseName,
-      user: this.identity?.user.name,
-      address,
-      port: isUnix ? this.#host.settings.listenPort : port,
-    };
+    return clientLogFields(this, this.#host.settings);
   }
 }

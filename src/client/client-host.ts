@@ -8,6 +8,7 @@ import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { TrackedParameters } from '../relay/parameter-cache.ts';
 import type { ClientConnection } from './client-connection.ts';
+import type { LoginGuardPort } from './login-guard-port.ts';
 import type { LoginTools } from './client-login.ts';
 import type { StartupParameters } from './startup-parameters.ts';
 
@@ -56,6 +57,8 @@ export interface ClientHost extends LoginTools {
   readonly logger: Logger;
   readonly settings: Settings;
   readonly tracked: TrackedParameters;
+  /** Bounds what clients may cost and try before they have logged in. */
+  readonly guard: LoginGuardPort;
   /** Clients that have not authenticated yet. */
   readonly logins: LinkedList<ClientEnd>;
   nowMs(): number;

@@ -14,7 +14,12 @@ import {
   writeAuthenticationSaslContinue,
   writeNegotiateProtocolVersion,
 } from '../protocol/backend-writer.ts';
-import { FrontendCode, HEADER_BYTES, MAX_AUTH_MESSAGE_BYTES } from '../protocol/codes.ts';
+import {
+  FrontendCode,
+  HEADER_BYTES,
+  MAX_AUTH_MESSAGE_BYTES,
+  MAX_STARTUP_PACKET_BYTES,
+} from '../protocol/codes.ts';
 import { MessageAssembler } from '../protocol/message-assembler.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import {
@@ -22,6 +27,7 @@ import {
   startupPacketBytes,
   type StartupPacket,
 } from '../protocol/startup-packet.ts';
+import type { GateVerdict } from './login-guard-port.ts';
 
 /** A StartupMessage, as against the other startup packets. */
 export type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
@@ -30,6 +36,8 @@ export type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
 export interface LoginPort {
   /** Writes an owned message to the client. */
   send(message: Buffer): void;
+  /** Asked before {@link LoginPort.onStartup}; after `hold`, {@link ClientLogin.proceed} goes on. */
+  gate?(startup: StartupMessage): GateVerdict;
   /** Judges the startup message; the plan says how the user must prove itself. */
   onStartup(startup: StartupMessage): LoginPlan | { readonly error: PoolerError };
   /** The startup packet was a cancel request. */
@@ -66,6 +74,8 @@ export class ClientLogin {
   readonly #assembler = new MessageAssembler(MAX_AUTH_MESSAGE_BYTES + HEADER_BYTES);
   /** What came behind a startup message that needed no proof. */
   #early: Buffer | null = null;
+  /** A startup message whose turn has not come, and what came behind it, owned. */
+  #waiting: { readonly startup: StartupMessage; readonly rest: Buffer } | null = null;
   #isOver = false;
 
   constructor(port: LoginPort, tools: LoginTools) {
@@ -78,13 +88,23 @@ export class ClientLogin {
     return this.#authenticator !== null;
   }
 
+  /** Bytes kept of what is not complete, or not yet asked for. */
+  get heldBytes(): number {
+    const startup = this.#startupBytes?.length ?? 0;
+    const waiting =
+      this.#waiting === null ? 0 : MAX_STARTUP_PACKET_BYTES + this.#waiting.rest.length;
+    return startup + waiting + this.#assembler.heldBytes + (this.#early?.length ?? 0);
+  }
+
   /** Takes bytes of the client. @param chunk - borrowed. */
   onData(chunk: Buffer): void {
     if (this.#isOver) {
       // Refused, or a cancel request: whatever else comes is void.
       return;
     }
-    if (this.#authenticator === null) {
+    if (this.#waiting !== null) {
+      this.#keepWaiting(this.#waiting, chunk);
+    } else if (this.#authenticator === null) {
       this.#onStartupBytes(chunk);
     } else {
       this.#onMessages(chunk);
@@ -128,7 +148,7 @@ export class ClientLogin {
         this.#port.onCancelRequest(packet.processId, packet.secret);
         return;
       case 'startup':
-        this.#onStartupMessage(packet, rest);
+        this.#askForTurn(packet, rest);
         return;
       case 'bad':
         this.#refuse(badPacketError(packet.problem, packet.found));
@@ -146,6 +166,35 @@ export class ClientLogin {
       this.#refuse(poolerError('badPacketHeader', `second ${kind} request`));
     } else {
       this.#port.send(NO_ENCRYPTION);
+    }
+  }
+
+  #askForTurn(startup: StartupMessage, rest: Buffer): void {
+    const verdict = this.#port.gate?.(startup) ?? 'go';
+    if (verdict === 'go') {
+      this.#onStartupMessage(startup, rest);
+    } else if (verdict === 'hold') {
+      this.#waiting = { startup, rest: Buffer.from(rest) };
+    } else {
+      this.#refuse(verdict.error, verdict.reason);
+    }
+  }
+
+  /** A client that does not wait to be asked may go on for as much as one message. */
+  #keepWaiting({ startup, rest }: { startup: StartupMessage; rest: Buffer }, chunk: Buffer): void {
+    if (rest.length + chunk.length > MAX_AUTH_MESSAGE_BYTES) {
+      this.#refuse(poolerError('tooMuchLoginData'));
+    } else {
+      this.#waiting = { startup, rest: Buffer.concat([rest, chunk]) };
+    }
+  }
+
+  /** The turn of a login that was held has come. */
+  proceed(): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null && !this.#isOver) {
+      this.#onStartupMessage(waiting.startup, waiting.rest);
     }
   }
 

@@ -66,6 +66,7 @@ export interface Setting<
   readonly secret: boolean;
   /** Query text where `<empty>` means an empty query and an empty text means none (`null`). */
   readonly emptyQueryMarker: boolean;
+  /** Of a text, or of each item of a list. */
   readonly check: TextCheck | null;
   /** What `check` accepts, for messages; empty when any text is. */
   readonly allowed: string;

@@ -157,16 +157,26 @@ export function parseByType(text: string, setting: Setting, notation: Notation):
     case 'enum':
       return parseEnum(text, setting);
     case 'list':
-      return parseItems(text.split(/[\s,]+/).filter((word) => word !== ''));
+      return parseItems(
+        text.split(/[\s,]+/).filter((word) => word !== ''),
+        setting,
+      );
   }
 }
 
 const NOUNS = { int: 'whole number', uint: 'whole number', time: 'time', size: 'size' } as const;
 
-function parseItems(items: readonly string[]): ParsedValue {
-  return items.some((item) => item.includes('\0'))
-    ? { wrong: 'holds a zero byte' }
-    : { value: items };
+function parseItems(items: readonly string[], setting: Setting): ParsedValue {
+  if (items.some((item) => item.includes('\0'))) {
+    return { wrong: 'holds a zero byte' };
+  }
+  for (const item of items) {
+    const wrong = setting.check?.(item) ?? null;
+    if (wrong !== null) {
+      return { wrong };
+    }
+  }
+  return { value: items };
 }
 
 /**
@@ -209,7 +219,7 @@ export function parseListValue(items: readonly string[], setting: Setting): Pars
   const bad = words.some((word) => word === '' || /[\s,]/.test(word));
   return bad
     ? { wrong: 'an item is not a single word' }
-    : refuseUnsupported(parseItems(words), setting);
+    : refuseUnsupported(parseItems(words, setting), setting);
 }
 
 /** Compares two parsed values by content. */
@@ -281,7 +291,7 @@ export function describeAllowed(setting: Setting): string {
     case 'enum':
       return setting.values.join(', ');
     case 'list':
-      return 'a list of words';
+      return setting.allowed === '' ? 'a list of words' : setting.allowed;
     case 'str':
       return setting.allowed === '' ? 'a text' : setting.allowed;
     default:

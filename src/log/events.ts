@@ -32,6 +32,8 @@ export const LOG_EVENTS = {
   client_login_attempted: 'a startup packet was accepted, the password not yet checked',
   client_logged_in: 'a client was admitted; needs `verbose` 1',
   client_login_failed: 'a client was refused; `reason` is the true one',
+  proxy_header_refused:
+    'a PROXY protocol header was missing, malformed or not allowed; `reason` says which',
   client_disconnected: 'a client connection has ended',
   client_wait_ended: 'a client that had to wait was given a server connection; needs `verbose` 2',
   client_waiting: 'a client joined the wait queue',

@@ -4,6 +4,7 @@ import type {
   DatabaseNumbers,
   DatabaseTotals,
   ListNumbers,
+  LoginNumbers,
   MetricsSource,
   PoolNumbers,
   SettingText,
@@ -17,6 +18,7 @@ export interface MetricsSnapshot {
   readonly databases: readonly DatabaseNumbers[];
   readonly stats: readonly DatabaseTotals[];
   readonly lists: ListNumbers;
+  readonly logins: LoginNumbers;
   readonly settings: readonly SettingText[];
   readonly version: string;
   readonly process: ProcessUsage;
@@ -35,6 +37,7 @@ export function takeSnapshot(
     databases: source.databases(),
     stats: source.stats(),
     lists: source.lists(),
+    logins: source.logins(),
     settings: source.settings(),
     version: source.version(),
     process,

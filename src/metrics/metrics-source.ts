@@ -89,6 +89,16 @@ export interface ListNumbers {
   readonly dnsQueries: number;
 }
 
+/** What has become of logins. */
+export interface LoginNumbers {
+  /** Refused logins by reason, every reason included. */
+  readonly failures: readonly { readonly reason: string; readonly count: number }[];
+  /** Logins that wait for their turn or are slowed down, count. */
+  readonly waitingCount: number;
+  /** Bytes kept for clients that have not logged in. */
+  readonly heldBytes: number;
+}
+
 /** One setting, as text in the form of the ini file. */
 export interface SettingText {
   readonly key: string;
@@ -109,6 +119,7 @@ export interface MetricsSource {
   /** One entry for each database that has a pool, in any order. */
   stats(): readonly DatabaseTotals[];
   lists(): ListNumbers;
+  logins(): LoginNumbers;
   settings(): readonly SettingText[];
   /** The whole text of SHOW VERSION. */
   version(): string;

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { EXPORTER_FAMILIES } from './exporter-families.ts';
 import { labelText } from './label-text.ts';
+import { LOGIN_FAMILIES } from './login-families.ts';
 import type { MetricFamily, Sample } from './metric-family.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import { EVENT_LOOP_FAMILIES, PROCESS_FAMILIES } from './process-families.ts';
@@ -10,6 +11,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ...EXPORTER_FAMILIES,
   ...PROCESS_FAMILIES,
   ...EVENT_LOOP_FAMILIES,
+  ...LOGIN_FAMILIES,
 ];
 
 interface Value {

@@ -130,6 +130,18 @@ export const POOLER_ERRORS = {
     'client connections exceeded (max_user_client_connections)',
     'max_user_client_connections reached',
   ),
+  tooManyLogins: row(
+    'FATAL',
+    S.TooManyConnections,
+    'no more connections allowed (max_unauthenticated_conn)',
+    'max_unauthenticated_conn reached, and this one was the oldest of the busiest address',
+  ),
+  tooMuchLoginData: row(
+    'FATAL',
+    S.TooManyConnections,
+    'too much data before the end of the login',
+    'clients that have not logged in have sent too much, and this one has waited longest',
+  ),
   authenticationFailed: row(
     'FATAL',
     S.InvalidPassword,

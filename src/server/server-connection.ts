@@ -106,6 +106,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
         user: pool.user.name,
         ...host.credentialOf(pool),
         deriver: host.deriver,
+        minIterations: host.settings.serverScramMinIterations,
         random: (bytes) => host.randomBytes(bytes),
       },
       (message) => this.#stream.write(message),

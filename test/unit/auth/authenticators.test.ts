@@ -417,6 +417,26 @@ describe('ServerAuthenticator', () => {
     expect(step).toMatchObject({ kind: 'failed' });
   });
 
+  it('refuses fewer iterations than it was told to accept', async () => {
+    for (const [iterations, kind] of [
+      ['4095', 'failed'],
+      ['4096', 'send'],
+    ]) {
+      const side = new Side<ServerAuthStep>();
+      const auth = new ServerAuthenticator({
+        user: 'u',
+        secret: plain,
+        keys: null,
+        deriver: new PasswordDeriver(),
+        minIterations: 4096,
+        random: seededRandom('few'),
+        onResume: side.onResume,
+      });
+      const step = auth.onAuthentication(Code.saslContinue, serverFirst(auth, iterations));
+      expect((await side.settled(step)).kind).toBe(kind);
+    }
+  });
+
   it('refuses pass-through to a server whose secret has another salt or iteration count', () => {
     const verifier = makeVerifier('pencil');
     const { salt, iterations } = verifier;

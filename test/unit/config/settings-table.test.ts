@@ -28,7 +28,9 @@ server_tls_key_file server_tls_protocols server_tls_sslmode so_reuseport stats_p
 suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive tcp_keepcnt
 tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parameters
 transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose
-log_format metrics_listen_addr metrics_listen_port`
+log_format login_failure_limit login_failure_max_backoff login_failure_trusted
+login_failure_window max_logins_in_flight max_unauthenticated_conn metrics_listen_addr
+metrics_listen_port proxy_protocol proxy_protocol_trusted server_scram_min_iterations`
   .trim()
   .split(/\s+/);
 

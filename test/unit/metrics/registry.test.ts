@@ -103,6 +103,18 @@ describe('the metrics of the process', () => {
   });
 });
 
+describe('the metrics of logins', () => {
+  it('count refused logins by reason, and tell how many wait', async () => {
+    const scrape = await scrapeOf();
+    const name = 'maitred_client_login_failures_total';
+    expect(scrape.get(name)?.type).toBe('counter');
+    expect(numberOf(scrape, name, { reason: 'wrong_password' })).toBe(111);
+    expect(numberOf(scrape, name, { reason: 'backoff' })).toBe(112);
+    expect(numberOf(scrape, 'maitred_client_logins_waiting')).toBe(113);
+    expect(numberOf(scrape, 'maitred_client_login_buffer_bytes')).toBe(114);
+  });
+});
+
 describe('hostile labels', () => {
   const LINE_BREAKS = '\u000b\f\r\u001c\u001d\u001e\u0085\u2028\u2029';
 

@@ -85,6 +85,14 @@ export const SNAPSHOT: MetricsSnapshot = {
     dnsZones: 60,
     dnsQueries: 61,
   },
+  logins: {
+    failures: [
+      { reason: 'wrong_password', count: 111 },
+      { reason: 'backoff', count: 112 },
+    ],
+    waitingCount: 113,
+    heldBytes: 114,
+  },
   settings: [
     { key: 'auth_file', value: null },
     { key: 'max_client_conn', value: '71' },
