@@ -74,7 +74,8 @@ export class LoginMethods {
       : this.#plan({ ...rule, place: `hba line ${String(rule.line)}` }, client, startup);
   }
 
-  #findRule(client: ClientConnection, { user, database }: StartupParameters): HbaRule | null {
+  #findRule(client: ClientConnection, startup: StartupParameters): HbaRule | null {
+    const { user, database, replication } = startup;
     const isUnix = client.isRemoteUnix;
     const address = isUnix ? null : parseIpAddress(client.remote.address);
     if (!isUnix && address === null) {
@@ -86,8 +87,7 @@ export class LoginMethods {
       isTls: client.isTls,
       database,
       user,
-      // Such connections are refused before.
-      isPhysicalReplication: false,
+      isPhysicalReplication: replication?.kind === 'physical',
     };
     return findHbaRule(this.#rules, facts, this.#localNetworks);
   }
