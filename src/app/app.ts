@@ -74,7 +74,10 @@ export class App {
       logger: environment.logger,
     });
     this.#pooler.modes.onDrained = () => {
-      this.stop(0, this.#pooler.modes.shutdown);
+      // The last connection is about to log its end.
+      setImmediate(() => {
+        this.stop(0, this.#pooler.modes.shutdown);
+      });
     };
   }
 

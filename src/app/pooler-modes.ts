@@ -2,6 +2,7 @@ import type { ShutdownMode } from '../admin/control.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { RelayPool } from '../relay/ends.ts';
+import { Drain } from './drain.ts';
 import type { Pooler } from './pooler.ts';
 
 /** A command that is answered when something has come about. */
@@ -18,11 +19,14 @@ export class PoolerModes {
   shutdown: ShutdownMode | null = null;
   /** Called when nothing is left that a shutdown waits for. */
   onDrained: () => void = () => undefined;
+  /** Tells clients to leave while a shutdown waits. */
+  readonly drain: Drain;
   readonly #waiters = new Set<Waiter>();
   #isChecking = false;
 
   constructor(pooler: Pooler) {
     this.#pooler = pooler;
+    this.drain = new Drain(pooler);
   }
 
   /** The pools of one database, or all. */
@@ -130,6 +134,7 @@ export class PoolerModes {
         }
       }
     }
+    this.drain.proceed();
     this.checkWaiting();
   }
 
@@ -137,7 +142,10 @@ export class PoolerModes {
     if (this.shutdown === 'wait_for_servers') {
       return this.isQuiet(null);
     }
-    return this.shutdown === 'wait_for_clients' && this.#pooler.clients.size === 0;
+    const { clients, admissions } = this.#pooler;
+    // A console that nobody leaves must not keep a rolling deploy waiting.
+    const stayingCount = this.drain.isOver ? admissions.consoles.size : 0;
+    return this.shutdown === 'wait_for_clients' && clients.size === stayingCount;
   }
 
   // ---- commands that wait ----
@@ -167,8 +175,12 @@ export class PoolerModes {
         waiter.settle();
       }
     }
+    const isDrained = this.#isDrained();
+    if (isDrained) {
+      this.drain.finish();
+    }
     this.#isChecking = false;
-    if (this.#isDrained()) {
+    if (isDrained) {
       this.onDrained();
     }
   }

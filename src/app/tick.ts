@@ -32,6 +32,7 @@ export function runTick(pooler: Pooler): void {
       client.destroy();
     }
   }
+  pooler.modes.drain.proceed();
   pooler.modes.checkWaiting();
 }
 

@@ -58,6 +58,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   lastRequestMs: number;
   waitStartMs = 0;
   isWaitNotified = false;
+  isLeaving = false;
   isClosed = false;
   /** When it was closed, in clock ms, while it lingers. */
   closedAtMs = 0;
@@ -486,6 +487,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         error: error.message,
         detail: error.detail,
       });
+    }
+  }
+
+  /** Ends the connection between two transactions: now, or when the one under way has ended. */
+  askToLeave(): void {
+    this.isLeaving = true;
+    const isBusy = this.link === null ? this.state === ClientState.Waiting : !this.link.mayPart;
+    if (!isBusy) {
+      this.disconnect(poolerError('drained'));
     }
   }
 

@@ -102,6 +102,10 @@ const PORT_MAX = 65_535;
 
 /** Settings that PgBouncer does not have; SHOW CONFIG lists them behind PgBouncer's. */
 export const OWN_SETTINGS = {
+  drain_period: time({
+    default: 0,
+    doc: 'Time over which clients are told to leave (`57P01`, between two transactions) while SHUTDOWN WAIT_FOR_CLIENTS (SIGTERM) or WAIT_FOR_SERVERS (SIGINT) waits, so that a rolling deploy ends. Consoles are not told, and not waited for once it is over. 0 waits until clients leave by themselves.',
+  }),
   log_format: oneOf(['json', 'pgbouncer'], {
     default: null,
     doc: "Form of the lines of the log: `json`, or `pgbouncer` for PgBouncer's lines and texts. Not set, it follows the configuration file: `json` for YAML, `pgbouncer` for an ini file.",

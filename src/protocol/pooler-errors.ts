@@ -253,6 +253,12 @@ export const POOLER_ERRORS = {
     'server shutting down',
     'queued during SHUTDOWN WAIT_FOR_SERVERS',
   ),
+  drained: row(
+    'FATAL',
+    S.AdminShutdown,
+    'terminating connection due to administrator command',
+    'between two transactions during a shutdown that waits, with drain_period; the text is that of PostgreSQL',
+  ),
   canceledInQueue: row(
     'ERROR',
     S.QueryCanceled,

@@ -52,6 +52,8 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
    * without a copy. Setting it takes effect with the next chunk.
    */
   isReadBufferOwn: boolean;
+  /** Whether it is to be told to leave at the end of its transaction. */
+  readonly isLeaving: boolean;
   /** Keeps the begin of a request until `onLinkReady` or its next turn. @param chunk - borrowed. */
   keepRequest(chunk: Buffer, start: number, end: number): void;
   /** The server connection can take requests, and what was kept can be sent. */

@@ -96,6 +96,16 @@ export class Link {
     return this.ledger.isEmpty && this.transactionStatus === TransactionStatus.Idle;
   }
 
+  /** Whether the client could leave now with nothing cut off. */
+  get mayPart(): boolean {
+    return (
+      this.isBetweenTransactions &&
+      this.#internal === 'none' &&
+      this.client?.framer.bodyRemaining === 0 &&
+      this.#mayRelease()
+    );
+  }
+
   // ---- pairing ----
 
   /**
@@ -210,7 +220,9 @@ export class Link {
     }
     const { poolMode } = this.server.pool.limits;
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
-    if (!isIdle && poolMode === 'statement') {
+    if (client.isLeaving && this.mayPart) {
+      client.disconnect(poolerError('drained'));
+    } else if (!isIdle && poolMode === 'statement') {
       client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&

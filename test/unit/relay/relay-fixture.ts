@@ -22,6 +22,7 @@ export class FakeClient implements ClientEnd {
   state: ClientState = ClientState.Login;
   waitStartMs = 0;
   isWaitNotified = false;
+  isLeaving = false;
   readonly connectedAtMs: number;
   readonly framer = new RequestFramer();
   parameters: ParameterValues;
