@@ -282,6 +282,9 @@ export class ConsoleSession {
     if (this.#block.isFailed && command.kind !== 'empty') {
       return inFailedTransaction();
     }
+    if (command.kind === 'reload_dry_run') {
+      this.#options.audit('RELOAD DRY RUN command issued', this.#options.actor);
+    }
     if (command.kind !== 'deallocate') {
       return answerCommand(command, this.#options);
     }

@@ -6,6 +6,7 @@ import type {
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -120,6 +121,8 @@ export interface Control {
   killServer(id: number, call: CommandCall): CommandOutcome;
   /** Reads the configuration again. */
   reload(call: CommandCall): CommandOutcome;
+  /** What `reload` would change, or why it would fail. Changes nothing. */
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError;
   /** Ends the process. A console gets no reply to `immediate`: its connection just closes. */
   shutdown(mode: ShutdownMode, call: CommandCall): CommandOutcome;
   /** Changes a setting for the life of the process. `value` may be a secret: it is not logged. */

@@ -52,7 +52,7 @@ export const HELP_LINES: readonly string[] = [
   'SELECT *|<columns>|count(*) FROM maitred.<table> [WHERE ...] [ORDER BY ...] [LIMIT n]',
   'SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS',
   'SET key = arg',
-  'RELOAD',
+  'RELOAD [DRY RUN]',
   'PAUSE [<db>]',
   'RESUME [<db>]',
   'DISABLE <db>',

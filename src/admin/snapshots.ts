@@ -216,3 +216,21 @@ export interface MemorySnapshot {
   /** Logins and consoles included. */
   readonly clients: number;
 }
+
+/** One thing that a reload would change. */
+export interface ReloadChangeSnapshot {
+  readonly kind: 'setting' | 'database' | 'user' | 'peer' | 'pool';
+  readonly name: string;
+  /** The changed key of a database, user or peer; null for anything else. */
+  readonly key: string | null;
+  /** `recycled`: server connections are replaced. `closed`: clients are disconnected as well. */
+  readonly change: 'changed' | 'added' | 'removed' | 'recycled' | 'closed';
+  /** Values in the form of SHOW CONFIG; null where there is none. Secrets are hidden. */
+  readonly old: string | null;
+  readonly new: string | null;
+  /** For settings: whether they keep their value until a restart. */
+  readonly needsRestart: boolean | null;
+  /** Of a pool, count. */
+  readonly clients: number | null;
+  readonly servers: number | null;
+}

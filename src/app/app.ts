@@ -10,6 +10,7 @@ import { Listeners } from './listeners.ts';
 import { PoolerControl } from './pooler-control.ts';
 import { Pooler, type PoolerEnvironment } from './pooler.ts';
 import { Statistics } from './statistics.ts';
+import { planReload } from './reload-plan.ts';
 import { runTick } from './tick.ts';
 
 /** What the app needs from the process. */
@@ -60,6 +61,10 @@ export class App {
     const control = new PoolerControl(this.#pooler, this.#statistics, {
       version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
       reload: () => this.reload(),
+      planReload: () => {
+        const next = this.#readConfig();
+        return typeof next === 'string' ? next : planReload(this.#pooler, next);
+      },
       shutdown: (mode) => {
         this.shutdown(mode);
       },
@@ -138,16 +143,11 @@ export class App {
     this.#environment.openLogFile(settings.logfile);
   }
 
-  /**
-   * Reads the configuration again. With an error, everything stays as it was.
-   *
-   * @returns what is wrong, for the console, or null.
-   */
-  reload(): string | null {
+  /** Reads the configuration anew; problems are logged. @returns it, or the first problem. */
+  #readConfig(): Config | string {
     const { logger } = this.#environment;
-    let next: Config;
     try {
-      next = this.#environment.loadConfig();
+      return this.#environment.loadConfig();
     } catch (error) {
       if (!(error instanceof ConfigError)) {
         throw error;
@@ -156,8 +156,21 @@ export class App {
         logger.error('config_reload_failed', { problem: problem.message, file: problem.file });
       }
       logger.warn('config_reload_failed', { problems: error.problems.length });
-      this.#environment.openLogFile(this.#pooler.settings.logfile);
       return error.message.split('\n')[0] ?? '';
+    }
+  }
+
+  /**
+   * Reads the configuration again. With an error, everything stays as it was.
+   *
+   * @returns what is wrong, for the console, or null.
+   */
+  reload(): string | null {
+    const { logger } = this.#environment;
+    const next = this.#readConfig();
+    if (typeof next === 'string') {
+      this.#environment.openLogFile(this.#pooler.settings.logfile);
+      return next;
     }
     const { changedSettings, needsRestart } = diffConfigs(this.#pooler.config, next);
     this.#pooler.applyConfig(configAfterReload(this.#pooler.config, next));

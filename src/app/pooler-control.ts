@@ -1,6 +1,7 @@
 import type {
   CommandCall,
   CommandDone,
+  CommandError,
   CommandOutcome,
   Control,
   ShutdownMode,
@@ -23,6 +24,7 @@ import type {
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -45,12 +47,19 @@ export interface ProcessControl {
   readonly version: string;
   /** Reads the configuration again. @returns what is wrong with it, or null. */
   reload(): string | null;
+  /** Tells what {@link reload} would change, or what is wrong. */
+  planReload(): readonly ReloadChangeSnapshot[] | string;
   shutdown(mode: ShutdownMode): void;
   /** Settings of the logger have changed. */
   onSettingsChanged(): void;
 }
 
 const DONE: CommandDone = { kind: 'done' };
+
+function reloadProblem(problem: string): CommandError {
+  const error = reloadFailed();
+  return { ...error, message: `${error.message}: ${problem}` };
+}
 
 /** What the console sees of the pooler and can do to it. */
 export class PoolerControl implements Control {
@@ -252,11 +261,12 @@ export class PoolerControl implements Control {
 
   reload(): CommandOutcome {
     const problem = this.#process.reload();
-    if (problem === null) {
-      return DONE;
-    }
-    const error = reloadFailed();
-    return { ...error, message: `${error.message}: ${problem}` };
+    return problem === null ? DONE : reloadProblem(problem);
+  }
+
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError {
+    const plan = this.#process.planReload();
+    return typeof plan === 'string' ? reloadProblem(plan) : plan;
   }
 
   shutdown(mode: ShutdownMode): CommandOutcome {

@@ -176,6 +176,7 @@ describe('roles', () => {
     'DISABLE app',
     'ENABLE app',
     'RELOAD',
+    'RELOAD DRY RUN',
     'SUSPEND',
     'SHUTDOWN',
     'SHUTDOWN WAIT_FOR_SERVERS',

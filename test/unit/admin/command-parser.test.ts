@@ -17,6 +17,7 @@ describe('commands that are accepted', () => {
     [' \t\r\n"ShOw"\n"pOOls" ; \n', { kind: 'show', topic: 'pools' }],
     ['SELECT version', { kind: 'show', topic: 'version' }],
     ['RELOAD;', { kind: 'reload' }],
+    ['reload dry\n run ;', { kind: 'reload_dry_run' }],
     ['PAUSE', { kind: 'database', verb: 'pause', database: null }],
     ['pause MyDb', { kind: 'database', verb: 'pause', database: 'MyDb' }],
     ['PAUSE ""', { kind: 'database', verb: 'pause', database: '' }],

@@ -1,5 +1,6 @@
 import type {
   CommandCall,
+  CommandError,
   CommandOutcome,
   Control,
   SettledOutcome,
@@ -12,6 +13,7 @@ import type {
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -69,6 +71,12 @@ export class FakeControl implements Control {
     dnsQueries: 13,
   };
   stateFlags: StateSnapshot = { isActive: true, isPaused: false, isSuspended: false };
+
+  reloadPlan: readonly ReloadChangeSnapshot[] | CommandError = [];
+
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError {
+    return this.reloadPlan;
+  }
 
   pools(): readonly PoolSnapshot[] {
     return this.poolRows;
