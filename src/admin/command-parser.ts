@@ -39,6 +39,7 @@ export type ConsoleCommand =
   | { readonly kind: 'set'; readonly key: string; readonly value: string }
   | { readonly kind: 'reload' }
   | { readonly kind: 'reload_dry_run' }
+  | { readonly kind: 'suspend' }
   | {
       readonly kind: 'database';
       readonly verb: DatabaseVerb;
@@ -85,12 +86,6 @@ function parseShow(argument: string | null): ConsoleCommand | null {
   return null;
 }
 
-function parseSuspend(argument: string | null): ConsoleCommand | null {
-  return argument === null
-    ? { kind: 'unsupported', role: 'admin', refusal: notSupportedYet('SUSPEND') }
-    : null;
-}
-
 function parseShutdown(argument: string | null): ConsoleCommand | null {
   if (argument === null) {
     return { kind: 'shutdown', mode: 'immediate' };
@@ -110,7 +105,7 @@ const COMMANDS: ReadonlyMap<string, ArgumentParser> = new Map<string, ArgumentPa
   ['reload', (argument) => (argument === null ? { kind: 'reload' } : null)],
   ['kill_client', (id) => ({ kind: 'kill_client', id })],
   ['kill_server', (id) => ({ kind: 'kill_server', id })],
-  ['suspend', parseSuspend],
+  ['suspend', (argument) => (argument === null ? { kind: 'suspend' } : null)],
   ['shutdown', parseShutdown],
   ...DATABASE_VERBS.map(databaseEntry),
 ]);

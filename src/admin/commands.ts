@@ -18,7 +18,10 @@ export type ConsoleRole = 'admin' | 'stats';
 /** Commands that act on the pooler, as against those that only show or do nothing. */
 export type ActionCommand = Extract<
   ConsoleCommand,
-  { readonly kind: 'set' | 'reload' | 'database' | 'kill_client' | 'kill_server' | 'shutdown' }
+  {
+    readonly kind:
+      'set' | 'reload' | 'database' | 'kill_client' | 'kill_server' | 'suspend' | 'shutdown';
+  }
 >;
 
 /**
@@ -72,6 +75,8 @@ function auditSubject(command: ActionCommand): string {
       return `SET '${command.key}'`;
     case 'reload':
       return 'RELOAD';
+    case 'suspend':
+      return 'SUSPEND';
     case 'database': {
       const verb = command.verb.toUpperCase();
       return command.database === null ? verb : `${verb} '${command.database}'`;
@@ -101,6 +106,7 @@ export function commandTag(command: ActionCommand): string {
     case 'database':
       return command.verb.toUpperCase();
     case 'reload':
+    case 'suspend':
     case 'kill_client':
     case 'kill_server':
     case 'shutdown':
@@ -191,6 +197,8 @@ export function runCommand(
       return runKillClient(command.id, control, call);
     case 'kill_server':
       return runKillServer(command.id, control, call);
+    case 'suspend':
+      return control.suspend(call);
     case 'shutdown':
       return control.shutdown(command.mode, call);
     default:

@@ -43,6 +43,7 @@ const ACTION_KINDS: ReadonlySet<ConsoleCommand['kind']> = new Set<ActionCommand[
   'database',
   'kill_client',
   'kill_server',
+  'suspend',
   'shutdown',
 ]);
 

@@ -69,8 +69,11 @@ const IGNORED_CODES: ReadonlySet<number> = new Set([
   FrontendCode.Flush,
 ]);
 
+/** Whether a command holds up the whole pooler: PAUSE without a database, and SUSPEND. */
 function isGlobalPause(command: ActionCommand): boolean {
-  return command.kind === 'database' && command.verb === 'pause' && command.database === null;
+  const isPause =
+    command.kind === 'database' && command.verb === 'pause' && command.database === null;
+  return isPause || command.kind === 'suspend';
 }
 
 /**
@@ -138,7 +141,7 @@ export class ConsoleSession {
     }
     if (isGlobalPause(pending.command)) {
       const { control, actor, audit } = this.#options;
-      audit('PAUSE canceled, doing RESUME', actor);
+      audit(`${commandTag(pending.command)} canceled, doing RESUME`, actor);
       // Refused during a shutdown, which is as it should be: nobody is to be told.
       control.resume(null, { actor, settle: () => undefined });
     }

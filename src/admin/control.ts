@@ -3,6 +3,7 @@ import type {
   ClientSnapshot,
   DatabaseSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
@@ -93,6 +94,8 @@ export interface Control {
   stats(): readonly StatsSnapshot[];
   /** All host names that have been looked up, in any order. */
   dnsHosts(): readonly DnsHostSnapshot[];
+  /** All DNS zones of these, in any order. */
+  dnsZones(): readonly DnsZoneSnapshot[];
   lists(): ListsSnapshot;
   state(): StateSnapshot;
   /** All settings in the order in which they shall be shown. */
@@ -104,6 +107,8 @@ export interface Control {
   pause(database: string | null, call: CommandCall): CommandOutcome;
   /** Ends the pause of a database, or that of the pooler if `null`. */
   resume(database: string | null, call: CommandCall): CommandOutcome;
+  /** Answers when everything but the consoles has stopped. */
+  suspend(call: CommandCall): CommandOutcome;
   /** Refuses new logins to a database. */
   disable(database: string, call: CommandCall): CommandOutcome;
   /** Allows logins to a database again. */

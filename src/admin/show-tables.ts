@@ -6,7 +6,7 @@ import {
   SHOW_SOCKETS,
   SHOW_WAITS,
 } from './show-connections.ts';
-import { SHOW_DNS_HOSTS } from './show-dns.ts';
+import { SHOW_DNS_HOSTS, SHOW_DNS_ZONES } from './show-dns.ts';
 import { SHOW_MEM } from './show-memory.ts';
 import { SHOW_DATABASES, SHOW_POOLS, SHOW_USERS } from './show-pools.ts';
 import { SHOW_CONFIG, SHOW_LISTS, SHOW_STATE, SHOW_VERSION } from './show-process.ts';
@@ -23,6 +23,7 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
   config: SHOW_CONFIG,
   databases: SHOW_DATABASES,
   dns_hosts: SHOW_DNS_HOSTS,
+  dns_zones: SHOW_DNS_ZONES,
   lists: SHOW_LISTS,
   mem: SHOW_MEM,
   pools: SHOW_POOLS,
@@ -47,7 +48,7 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
 export const HELP_LINES: readonly string[] = [
   'SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION',
   'SHOW SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
-  'SHOW WAITS|DNS_HOSTS',
+  'SHOW WAITS|DNS_HOSTS|DNS_ZONES',
   'SHOW <table> [WHERE ...] [ORDER BY ...] [LIMIT n] [OFFSET n]',
   'SELECT *|<columns>|count(*) FROM maitred.<table> [WHERE ...] [ORDER BY ...] [LIMIT n]',
   'SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS',
@@ -61,6 +62,7 @@ export const HELP_LINES: readonly string[] = [
   'KILL [<db>]',
   'KILL_CLIENT <client_id>',
   'KILL_SERVER <server_id>',
+  'SUSPEND',
   'SHUTDOWN',
   'SHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS',
   'WAIT_CLOSE [<db>]',

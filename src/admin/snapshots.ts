@@ -234,3 +234,12 @@ export interface ReloadChangeSnapshot {
   readonly clients: number | null;
   readonly servers: number | null;
 }
+
+/** One DNS zone of the host names that have been looked up. */
+export interface DnsZoneSnapshot {
+  readonly name: string;
+  /** 0 until it is known. */
+  readonly serial: number;
+  /** Host names in it, count. */
+  readonly count: number;
+}

@@ -5,6 +5,7 @@ export const SHOW_TOPICS = [
   'config',
   'databases',
   'dns_hosts',
+  'dns_zones',
   'help',
   'lists',
   'mem',
@@ -24,4 +25,4 @@ export const SHOW_TOPICS = [
 export type ShowTopic = (typeof SHOW_TOPICS)[number];
 
 /** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = ['dns_zones', 'fds', 'peer_pools', 'peers'] as const;
+export const UNSUPPORTED_TOPICS = ['fds', 'peer_pools', 'peers'] as const;

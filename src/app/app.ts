@@ -22,12 +22,20 @@ export interface AppEnvironment extends PoolerEnvironment {
   readonly nodeVersion: string;
   /** Opens the log file by its name, anew if it is open; problems are logged. */
   openLogFile(file: string): void;
-  /** Reads the configuration anew. @throws ConfigError when it cannot be used. */
-  loadConfig(): Config;
+  /** Reads the configuration from `file`. @throws ConfigError when it cannot be used. */
+  loadConfig(file: string): Config;
   /** Calls `action` every `ms` until the returned function is called. */
   every(ms: number, action: () => void): () => void;
   /** Ends the process; `code` as in docs/COMPATIBILITY.md. */
   exit(code: number): void;
+}
+
+/** How {@link App.stop} goes about it. */
+export interface StopOptions {
+  /** The way of shutting down that has come to its end. */
+  readonly drained?: ShutdownMode | null;
+  /** Whether the files of Unix sockets stay behind. */
+  readonly keepsSockets?: boolean;
 }
 
 /** PgBouncer's version whose console and settings are spoken; tools read it from SHOW VERSION. */
@@ -50,6 +58,9 @@ export class App {
   readonly #metrics: MetricsService;
   readonly #timers: (() => void)[] = [];
   #isStopped = false;
+  /** Period of the timer that runs, in ms; 0 before the first. */
+  #statsPeriodMs = 0;
+  #stopStats: () => void = () => undefined;
 
   constructor(config: Config, environment: AppEnvironment) {
     this.#environment = environment;
@@ -81,7 +92,7 @@ export class App {
     this.#pooler.modes.onDrained = () => {
       // The last connection is about to log its end.
       setImmediate(() => {
-        this.stop(0, this.#pooler.modes.shutdown);
+        this.stop(0, { drained: this.#pooler.modes.shutdown });
       });
     };
   }
@@ -108,10 +119,11 @@ export class App {
           runTick(this.#pooler);
         });
       }),
-      this.#environment.every(settings.statsPeriodMs, () => {
-        this.#logStats();
-      }),
+      () => {
+        this.#stopStats();
+      },
     );
+    this.#startStats();
     const { packageVersion: version, nodeVersion: node } = this.#environment;
     logger.info('process_up', { version, speaks: SPOKEN_VERSION, node });
   }
@@ -134,8 +146,21 @@ export class App {
     }
   }
 
+  /** The lines of statistics, in the period that is set now. */
+  #startStats(): void {
+    const { statsPeriodMs } = this.#pooler.settings;
+    if (statsPeriodMs !== this.#statsPeriodMs) {
+      this.#stopStats();
+      this.#statsPeriodMs = statsPeriodMs;
+      this.#stopStats = this.#environment.every(statsPeriodMs, () => {
+        this.#logStats();
+      });
+    }
+  }
+
   #onSettingsChanged(): void {
     const { logger } = this.#environment;
+    this.#startStats();
     const { config, settings } = this.#pooler;
     logger.setVerbose(settings.verbose);
     logger.setFormat(logFormatOf(config));
@@ -147,7 +172,8 @@ export class App {
   #readConfig(): Config | string {
     const { logger } = this.#environment;
     try {
-      return this.#environment.loadConfig();
+      const { settings, file } = this.#pooler.config;
+      return this.#environment.loadConfig(settings.conffile ?? file);
     } catch (error) {
       if (!(error instanceof ConfigError)) {
         throw error;
@@ -196,6 +222,12 @@ export class App {
   /** SIGTERM and SIGINT: a second one while shutting down ends the process at once. */
   onShutdownSignal(signal: 'SIGTERM' | 'SIGINT'): void {
     const { logger } = this.#environment;
+    if (this.#pooler.modes.suspension.isOn) {
+      const text = 'suspend was in progress, going down immediately';
+      logger.fatal('signal_received', { signal }, text);
+      this.stop(1, { keepsSockets: true });
+      return;
+    }
     if (this.#pooler.modes.shutdown !== null) {
       logger.info('signal_received', { signal }, `got ${signal} while shutting down, fast exit`);
       this.stop(0);
@@ -214,9 +246,9 @@ export class App {
   /** SIGUSR1: PAUSE. */
   onPauseSignal(): void {
     const { modes } = this.#pooler;
-    const ignored = modes.isPaused ? 'got SIGUSR1, but already paused/suspended' : undefined;
+    const ignored = modes.isHeld ? 'got SIGUSR1, but already paused/suspended' : undefined;
     this.#environment.logger.info('signal_received', { signal: 'SIGUSR1' }, ignored);
-    if (!modes.isPaused) {
+    if (!modes.isHeld) {
       this.#guard(() => {
         modes.pause(null);
       });
@@ -226,11 +258,15 @@ export class App {
   /** SIGUSR2: RESUME. */
   onResumeSignal(): void {
     const { modes } = this.#pooler;
-    const notPaused = modes.isPaused ? undefined : 'got SIGUSR2, but not paused/suspended';
-    const ignored =
-      modes.shutdown === null ? notPaused : 'got SIGUSR2 while shutting down, ignoring';
-    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' }, ignored);
-    if (modes.isPaused && modes.shutdown === null) {
+    const from = modes.suspension.isOn ? 'SUSPEND' : 'PAUSE';
+    let text = `got SIGUSR2, continuing from ${from}`;
+    if (modes.shutdown !== null) {
+      text = 'got SIGUSR2 while shutting down, ignoring';
+    } else if (!modes.isHeld) {
+      text = 'got SIGUSR2, but not paused/suspended';
+    }
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' }, text);
+    if (modes.isHeld && modes.shutdown === null) {
       this.#guard(() => {
         modes.resume(null);
       });
@@ -251,12 +287,8 @@ export class App {
     });
   }
 
-  /**
-   * Ends the process; clients see their sockets close.
-   *
-   * @param drained - the way of shutting down that has come to its end.
-   */
-  stop(code: number, drained: ShutdownMode | null = null): void {
+  /** Ends the process; clients see their sockets close. */
+  stop(code: number, { drained = null, keepsSockets = false }: StopOptions = {}): void {
     if (this.#isStopped) {
       return;
     }
@@ -264,7 +296,9 @@ export class App {
     for (const cancel of this.#timers) {
       cancel();
     }
-    this.#listeners.closeAll();
+    if (!keepsSockets) {
+      this.#listeners.closeAll();
+    }
     this.#metrics.close();
     const how = drained === null ? {} : { drained };
     this.#environment.logger.info('process_stopped', { code, ...how });

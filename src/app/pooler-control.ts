@@ -12,6 +12,7 @@ import {
   databaseNotPaused,
   noSuchDatabase,
   notPaused,
+  pausedDatabases,
   reloadFailed,
   serverNotFound,
   setFailed,
@@ -21,6 +22,7 @@ import type {
   ClientSnapshot,
   DatabaseSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
@@ -111,13 +113,17 @@ export class PoolerControl implements Control {
     return this.#snapshots.dnsHosts();
   }
 
+  dnsZones(): readonly DnsZoneSnapshot[] {
+    return this.#pooler.zones.entries;
+  }
+
   lists(): ListsSnapshot {
     return this.#snapshots.lists();
   }
 
   state(): StateSnapshot {
-    const { isPaused } = this.#pooler.modes;
-    return { isActive: !isPaused, isPaused, isSuspended: false };
+    const { isPaused, isHeld, suspension } = this.#pooler.modes;
+    return { isActive: !isHeld, isPaused, isSuspended: suspension.isOn };
   }
 
   settings(): readonly SettingRow[] {
@@ -139,7 +145,7 @@ export class PoolerControl implements Control {
 
   pause(name: string | null, call: CommandCall): CommandOutcome {
     const { modes } = this.#pooler;
-    if (modes.isPaused) {
+    if (modes.isHeld) {
       return alreadyPaused();
     }
     return this.#on(name, (database) => {
@@ -180,13 +186,33 @@ export class PoolerControl implements Control {
       return shuttingDown();
     }
     return this.#on(name, (database) => {
-      if (database === null ? !modes.isPaused : !database.isPaused) {
+      if (database === null ? !modes.isHeld : !database.isPaused) {
         return database === null ? notPaused() : databaseNotPaused(database.name);
       }
       modes.resume(database);
       modes.checkWaiting();
       return DONE;
     });
+  }
+
+  suspend(call: CommandCall): CommandOutcome {
+    const { modes, registry } = this.#pooler;
+    if (modes.isHeld) {
+      return alreadyPaused();
+    }
+    if (modes.shutdown !== null) {
+      return shuttingDown();
+    }
+    if ([...registry.databases.values()].some(({ isPaused }) => isPaused)) {
+      return pausedDatabases();
+    }
+    const { suspension } = modes;
+    suspension.begin();
+    return this.#waitUntil(
+      () => suspension.isComplete,
+      () => !suspension.isOn,
+      call,
+    );
   }
 
   disable(name: string): CommandOutcome {
@@ -226,7 +252,7 @@ export class PoolerControl implements Control {
 
   kill(name: string | null): CommandOutcome {
     const { modes } = this.#pooler;
-    if (modes.isPaused) {
+    if (modes.isHeld) {
       return alreadyPaused();
     }
     return this.#on(name, (database) => {

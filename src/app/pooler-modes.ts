@@ -4,6 +4,7 @@ import { poolerError } from '../protocol/pooler-errors.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import { Drain } from './drain.ts';
 import type { Pooler } from './pooler.ts';
+import { Suspension } from './suspension.ts';
 
 /** A command that is answered when something has come about. */
 interface Waiter {
@@ -21,12 +22,14 @@ export class PoolerModes {
   onDrained: () => void = () => undefined;
   /** Tells clients to leave while a shutdown waits. */
   readonly drain: Drain;
+  readonly suspension: Suspension;
   readonly #waiters = new Set<Waiter>();
   #isChecking = false;
 
   constructor(pooler: Pooler) {
     this.#pooler = pooler;
     this.drain = new Drain(pooler);
+    this.suspension = new Suspension(pooler);
   }
 
   /** The pools of one database, or all. */
@@ -58,10 +61,18 @@ export class PoolerModes {
     return this.#pools(database).every((pool) => pool.serverCount === 0);
   }
 
-  /** Ends a pause. */
+  /** Whether PAUSE or SUSPEND of the whole pooler is in force. */
+  get isHeld(): boolean {
+    return this.isPaused || this.suspension.isOn;
+  }
+
+  /** Ends a pause, or a suspension if the whole pooler is meant. */
   resume(database: Database | null): void {
     if (database === null) {
       this.isPaused = false;
+      if (this.suspension.isOn) {
+        this.suspension.end();
+      }
     } else {
       database.isPaused = false;
     }
@@ -125,6 +136,10 @@ export class PoolerModes {
 
   /** Begins, or changes, a shutdown that waits. The caller has closed the listeners it must. */
   beginShutdown(mode: 'wait_for_servers' | 'wait_for_clients'): void {
+    if (this.suspension.isOn) {
+      // Nothing that is frozen would ever leave.
+      this.resume(null);
+    }
     this.shutdown = mode;
     if (mode === 'wait_for_servers') {
       this.pause(null);

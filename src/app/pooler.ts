@@ -10,6 +10,7 @@ import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { DnsCache } from '../net/dns-cache.ts';
+import { DnsZones } from '../net/dns-zones.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
@@ -18,6 +19,7 @@ import { ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { LinkHost } from '../relay/link.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
+import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
 import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
@@ -58,6 +60,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly modes: PoolerModes;
   readonly link: LinkHost;
   readonly dns: DnsCache;
+  readonly zones: DnsZones;
   readonly hostTurns = new HostTurns<RelayPool>();
   /** Clients that have not authenticated yet, cancel requests included. */
   readonly logins = new LinkedList<ClientEnd>('login');
@@ -84,6 +87,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       this.tracked,
       config.settings.maxPacketSizeBytes,
       environment.clock.nowMs,
+      requestKinds(config.settings.disablePqexec),
     );
     this.broker = new CancelBroker(this.keys, {
       logger: environment.logger,
@@ -94,7 +98,13 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       targetOf: (server) => connectOptions(server.place, this.settings, this.lookup),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
     });
-    this.dns = this.#makeDns(config.settings.resolvConf);
+    const { resolvConf } = config.settings;
+    const resolver = new SystemResolver({
+      ...SYSTEM_RESOLVER_FILES,
+      ...(resolvConf === '' ? {} : { resolver: resolvConf }),
+    });
+    this.dns = this.#makeDns(resolver);
+    this.zones = this.#makeZones(resolver);
     this.modes = new PoolerModes(this);
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
@@ -188,12 +198,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- host names ----
 
-  #makeDns(resolvConf: string): DnsCache {
-    const resolver = resolvConf === '' ? SYSTEM_RESOLVER_FILES.resolver : resolvConf;
+  #makeDns(resolver: SystemResolver): DnsCache {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
     return new DnsCache({
-      resolver: new SystemResolver({ ...SYSTEM_RESOLVER_FILES, resolver }),
+      resolver,
       get maxTtlMs() {
         return pooler.settings.dnsMaxTtlMs;
       },
@@ -206,6 +215,27 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       },
       onVanished: (host, addresses) => {
         this.#retire(host, addresses);
+      },
+    });
+  }
+
+  #makeZones(resolver: SystemResolver): DnsZones {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    return new DnsZones({
+      get names() {
+        return pooler.dns.entries.map(({ name }) => name);
+      },
+      get periodMs() {
+        return pooler.settings.dnsZoneCheckPeriodMs;
+      },
+      nowMs: () => this.nowMs(),
+      querySerial: (zone) => resolver.querySerial(zone),
+      onChanged: ({ zone, oldSerial, newSerial, names }) => {
+        this.logger.info('dns_zone_changed', { zone, oldSerial, newSerial });
+        for (const name of names) {
+          this.dns.refresh(name);
+        }
       },
     });
   }
@@ -231,6 +261,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Takes a connection accepted by a listener. */
   accept(socket: Socket, unixPath: string | null): void {
+    if (this.isSuspended) {
+      this.modes.suspension.hold(socket, unixPath);
+      return;
+    }
     const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
     this.clients.set(client.id, client);
   }
@@ -268,6 +302,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   get isPaused(): boolean {
     return this.modes.isPaused;
+  }
+
+  get isSuspended(): boolean {
+    return this.modes.suspension.isOn;
   }
 
   get isRefusingToQueue(): boolean {

@@ -315,7 +315,7 @@ export class Snapshots {
       freeServers: idle,
       usedServers: servers - idle,
       dnsNames: this.#pooler.dns.entries.length,
-      dnsZones: 0,
+      dnsZones: this.#pooler.zones.entries.length,
       dnsQueries: this.#pooler.dns.queryCount,
     };
   }

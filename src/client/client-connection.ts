@@ -10,7 +10,7 @@ import { SqlState } from '../protocol/sqlstate.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
-import { RequestFramer } from '../relay/request-framer.ts';
+import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
 import type { Admission, ClientHost } from './client-host.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
@@ -78,6 +78,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByIntake = false;
   #isOutputFull = false;
   #isCancelRequest = false;
+  #isSuspendWanted = false;
+  #isSuspended = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -211,7 +213,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** @param authenticated - goes out in the same write as the welcome; null when it has gone. */
   #enter(pool: RelayPool, authenticated: Buffer | null): void {
     pool.addClient(this);
-    this.#intake = new RequestIntake(this, pool, this.#host.settings.maxPacketSizeBytes);
+    const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
+    this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
     pool.stats.clientLoginCount++;
     const key = this.#host.issueKey(this);
     const reported = pool.welcome ?? new Map<string, string>();
@@ -229,7 +232,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.state = ClientState.Active;
     const key = this.#host.issueKey(this);
     const dialogue = this.#host.openConsole(this, role);
-    this.#console = new ConsoleCarrier(dialogue, this.#host.settings.maxPacketSizeBytes);
+    this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
     const pieces = [authenticated, writeParameters(this.#host.consoleParameters(this))];
     this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
     this.#takeEarly();
@@ -270,6 +273,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       }
       this.#pauseIfFull(intake);
     }
+    if (this.#isSuspendWanted) {
+      this.suspend();
+    }
   }
 
   #onLoginData(bytes: Buffer): void {
@@ -303,6 +309,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.onTerminate();
     } else if (verdict === 'close') {
       this.close('console closed');
+    } else if (verdict === 'refused') {
+      this.disconnect(poolerError('pqexecDisallowed'));
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
     }
@@ -391,10 +399,37 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** A client that does not read its replies may not ask for more of them. */
   #updateReading(): void {
     const isUnlinkedAndFull = this.link === null && this.#isOutputFull;
-    if (this.#isPausedByLink || this.#isPausedByIntake || isUnlinkedAndFull) {
+    const isHeldUp = this.#isPausedByLink || this.#isPausedByIntake || this.#isSuspended;
+    if (isHeldUp || isUnlinkedAndFull) {
       this.#stream.pause();
     } else {
       this.#stream.resume();
+    }
+  }
+
+  /**
+   * Stops reading at the end of a message, with nothing left to write: now, or as soon as it can.
+   *
+   * @returns whether it has stopped.
+   */
+  suspend(): boolean {
+    this.#isSuspendWanted = true;
+    // What a client in the queue has sent is all there, as much as will be taken.
+    const isQueued = this.state === ClientState.Waiting;
+    const isRequestWhole = isQueued || this.#intake?.isHolding !== true;
+    if (this.framer.isAtBoundary && isRequestWhole && this.pendingBytes === 0) {
+      this.#isSuspended = true;
+      this.#updateReading();
+    }
+    return this.#isSuspended;
+  }
+
+  /** Goes on after {@link suspend}. */
+  endSuspension(): void {
+    this.#isSuspendWanted = false;
+    if (this.#isSuspended) {
+      this.#isSuspended = false;
+      this.#updateReading();
     }
   }
 
@@ -459,8 +494,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.close('client close request', true);
   }
 
-  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void {
-    if (problem === 'type') {
+  onBadRequest(problem: 'header' | 'size' | 'type' | 'query', header: Buffer): void {
+    if (problem === 'query') {
+      this.disconnect(poolerError('pqexecDisallowed'));
+    } else if (problem === 'type') {
       this.disconnect(poolerError('unknownMessage'));
     } else if (problem === 'size') {
       this.disconnect(poolerError('packetTooLarge', String(header.readUInt32BE(1) + 1)));

@@ -84,8 +84,7 @@ export const PROCESS_SETTINGS = {
   }),
   conffile: str({
     default: null,
-    support: 'not-yet',
-    doc: 'The file the settings were read from. SHOW CONFIG prints the one named at the start.',
+    doc: 'The file that the next RELOAD reads. Not set, it is the one that was read last.',
   }),
   application_name_add_host: onOff({
     default: false,

@@ -10,6 +10,7 @@ export const LOG_EVENTS = {
   listen_failed: 'a listening socket could not be opened',
   accept_failed: 'a connection could not be accepted',
   signal_received: 'the process got a signal it acts on',
+  suspend_abandoned: 'the last console has gone during SUSPEND, so all goes on',
   shutdown_started: 'a shutdown was asked for; `mode` says which',
   start_failed: 'the process cannot start and is about to exit',
   log_file_failed: '`logfile` could not be opened or written',
@@ -47,6 +48,7 @@ export const LOG_EVENTS = {
   server_message_unexpected: 'a server sent what it may not send at this point',
   server_query_failed: 'a query of maitred itself (connect, check, reset) failed on a server',
   dns_lookup_failed: 'a host name could not be resolved',
+  dns_zone_changed: 'the serial number of a DNS zone has changed, so its names are looked up again',
   reserve_pool_used: 'a client was given a connection of the reserve pool',
   pool_closed: 'an idle pool was given up',
   // Cancel requests

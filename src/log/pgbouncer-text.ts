@@ -61,6 +61,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   process_stopped: plain(
     ({ code, drained }) => DRAINED_TEXTS[show(drained)] ?? `exiting with code ${show(code)}`,
   ),
+  suspend_abandoned: plain(() => 'admin disappeared when suspended, doing RESUME'),
   start_failed: plain(({ error }) => show(error)),
   log_file_failed: plain(
     ({ action, file, error }) => `Cannot ${show(action)} logfile: '${show(file)}': ${show(error)}`,
@@ -107,6 +108,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     return `S: error while executing ${what}: ${show(error)}`;
   }),
   dns_lookup_failed: plain(({ host, error }) => `DNS lookup failed: ${show(host)}: ${show(error)}`),
+  dns_zone_changed: plain(
+    ({ zone, oldSerial, newSerial }) =>
+      `zone '${show(zone)}' serial changed: old=${show(oldSerial)} new=${show(newSerial)}`,
+  ),
   reserve_pool_used: prefixed(() => 'taking connection from reserve_pool'),
   pool_closed: plain(
     ({ user, database, reason, ageSeconds }) =>

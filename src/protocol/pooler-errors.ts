@@ -234,6 +234,12 @@ export const POOLER_ERRORS = {
     'unknown pkt',
     'unknown message type from a client',
   ),
+  pqexecDisallowed: row(
+    'FATAL',
+    S.FeatureNotSupported,
+    'PQexec disallowed',
+    'simple query with disable_pqexec',
+  ),
   databaseChanged: row(
     'FATAL',
     S.AdminShutdown,
@@ -252,6 +258,12 @@ export const POOLER_ERRORS = {
     S.AdminShutdown,
     'server shutting down',
     'queued during SHUTDOWN WAIT_FOR_SERVERS',
+  ),
+  suspendTimeout: row(
+    'FATAL',
+    S.AdminShutdown,
+    'suspend_timeout',
+    'not at rest within suspend_timeout of SUSPEND',
   ),
   drained: row(
     'FATAL',

@@ -63,7 +63,7 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
   /** The client sent Terminate. */
   onTerminate(): void;
   /** Bytes from the client that cannot be right. */
-  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void;
+  onBadRequest(problem: 'header' | 'size' | 'type' | 'query', header: Buffer): void;
   /** Ends the connection without an error message, because the server has already sent one. */
   disconnectSilently(reason: string): void;
 }

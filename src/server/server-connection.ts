@@ -80,6 +80,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   #login: ServerLogin | null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
+  #isPausedByLink = false;
+  #isSuspendWanted = false;
+  #isSuspended = false;
 
   /** Begins to connect and joins `pool`, whose permit must have been taken. */
   constructor(id: number, pool: RelayPool, host: ServerHost) {
@@ -258,6 +261,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
     if (this.#login === null) {
       this.link.onServerData(chunk, end);
+      if (this.#isSuspendWanted) {
+        this.suspend();
+      }
     } else {
       this.lastActivityMs = this.#host.nowMs();
       this.#onLoginResult(this.#login.onData(chunk.subarray(0, end)));
@@ -318,11 +324,43 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   }
 
   pauseReading(): void {
+    this.#isPausedByLink = true;
     this.#stream.pause();
   }
 
   resumeReading(): void {
-    this.#stream.resume();
+    this.#isPausedByLink = false;
+    if (!this.#isSuspended) {
+      this.#stream.resume();
+    }
+  }
+
+  /** Whether its login is under way. */
+  get isLoggingIn(): boolean {
+    return this.state === ServerState.Login;
+  }
+
+  /**
+   * Stops reading at the end of a message, with nothing left to write: now, or as soon as it can.
+   *
+   * @returns whether it has stopped.
+   */
+  suspend(): boolean {
+    this.#isSuspendWanted = true;
+    if (!this.#isSuspended && this.link.replies.isAtBoundary && this.pendingBytes === 0) {
+      this.#isSuspended = true;
+      this.#stream.pause();
+    }
+    return this.#isSuspended;
+  }
+
+  /** Goes on after {@link suspend}. */
+  endSuspension(): void {
+    this.#isSuspendWanted = false;
+    this.#isSuspended = false;
+    if (!this.#isPausedByLink) {
+      this.#stream.resume();
+    }
   }
 
   get pendingBytes(): number {

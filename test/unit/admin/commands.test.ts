@@ -181,7 +181,6 @@ describe.each(['admin', 'stats'] as const)('commands open to all, given by %s', 
 describe('commands that an admin gives in vain', () => {
   it.each([
     ['SHOW FDS', '0A000', 'SHOW FDS is not supported yet'],
-    ['SUSPEND', '0A000', 'SUSPEND is not supported yet'],
     ['DISABLE', '42601', 'a database is required'],
     ['ENABLE', '42601', 'a database is required'],
     ['KILL_CLIENT', '42601', 'invalid client pointer supplied'],

@@ -10,6 +10,7 @@ import type {
   ClientSnapshot,
   DatabaseSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PoolSnapshot,
@@ -71,6 +72,12 @@ export class FakeControl implements Control {
     dnsQueries: 13,
   };
   stateFlags: StateSnapshot = { isActive: true, isPaused: false, isSuspended: false };
+
+  zoneRows: readonly DnsZoneSnapshot[] = [];
+
+  dnsZones(): readonly DnsZoneSnapshot[] {
+    return this.zoneRows;
+  }
 
   reloadPlan: readonly ReloadChangeSnapshot[] | CommandError = [];
 
@@ -164,6 +171,10 @@ export class FakeControl implements Control {
 
   reload(call: CommandCall): CommandOutcome {
     return this.#record('reload', [], call);
+  }
+
+  suspend(call: CommandCall): CommandOutcome {
+    return this.#record('suspend', [], call);
   }
 
   shutdown(mode: ShutdownMode, call: CommandCall): CommandOutcome {

@@ -31,7 +31,8 @@ describe('listReloadChanges', () => {
       settings: { queryTimeoutMs: 1500, listenPort: 1, adminUsers: ['a'] },
     });
     const changes = listReloadChanges(before, after);
-    expect(changes.map((change) => Object.values(change))).toEqual([
+    const rows = changes.map((change): unknown[] => Object.values(change));
+    expect(rows).toEqual([
       ['setting', 'admin_users', null, 'changed', '', 'a', false],
       ['setting', 'listen_port', null, 'changed', '6432', '1', true],
       ['setting', 'query_timeout', null, 'changed', '0', '1.5', false],

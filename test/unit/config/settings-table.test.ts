@@ -28,7 +28,7 @@ server_tls_key_file server_tls_protocols server_tls_sslmode so_reuseport stats_p
 suspend_timeout syslog syslog_facility syslog_ident tcp_defer_accept tcp_keepalive tcp_keepcnt
 tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parameters
 transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose
-log_format metrics_listen_addr metrics_listen_port`
+drain_period log_format metrics_listen_addr metrics_listen_port`
   .trim()
   .split(/\s+/);
 

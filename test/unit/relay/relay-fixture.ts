@@ -331,6 +331,7 @@ export class RelayFixture {
       budget: new LocalBudget(),
       nowMs,
       isPaused: false,
+      isSuspended: false,
       isRefusingToQueue: false,
       launch: () => {},
       evictFor: () => false,
