@@ -45,6 +45,8 @@ export interface ConsoleSessionOptions {
   readonly send: (messages: Buffer) => void;
   /** Logs a command that acts on the pooler, before it is carried out. */
   readonly audit: (commandText: string, actor: Actor) => void;
+  /** Logs an error that was sent to the client. */
+  readonly logError: (error: CommandError, actor: Actor) => void;
 }
 
 interface Input {
@@ -360,6 +362,7 @@ export class ConsoleSession {
    * @param before - what goes out in front of it.
    */
   #replyError(error: CommandError, isExtended: boolean, before: readonly Buffer[] = []): void {
+    this.#options.logError(error, this.#options.actor);
     this.#block.onError();
     this.#store.closePortals();
     this.#isSkippingToSync = isExtended;

@@ -6,6 +6,7 @@ import { isYamlFile } from '../config/load.ts';
 import type { LogFormat, RootLogger } from '../log/logger.ts';
 import { MetricsService } from '../metrics/metrics-service.ts';
 import { TICK_MS } from '../pool/janitor.ts';
+import { expectedFileCount, readFileLimit } from './file-limit.ts';
 import { Listeners } from './listeners.ts';
 import { PoolerControl } from './pooler-control.ts';
 import { Pooler, type PoolerEnvironment } from './pooler.ts';
@@ -107,6 +108,7 @@ export class App {
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
     }
+    this.#logFileLimit();
     const { settings } = this.#pooler;
     await this.#listeners.open(settings);
     await this.#metrics.open({
@@ -126,6 +128,18 @@ export class App {
     this.#startStats();
     const { packageVersion: version, nodeVersion: node } = this.#environment;
     logger.info('process_up', { version, speaks: SPOKEN_VERSION, node });
+  }
+
+  #logFileLimit(): void {
+    const limit = readFileLimit();
+    if (limit !== null) {
+      const { config, credentials, settings } = this.#pooler;
+      this.#environment.logger.info('file_limit_known', {
+        ...limit,
+        maxClientConn: settings.maxClientConn,
+        expected: expectedFileCount(config, credentials.userCount),
+      });
+    }
   }
 
   /** A broken invariant outside of one connection: nothing can be trusted any more. */

@@ -12,6 +12,7 @@ import type { Logger } from '../log/logger.ts';
 import { DnsCache } from '../net/dns-cache.ts';
 import { DnsZones } from '../net/dns-zones.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
+import type { Database } from '../pool/database.ts';
 import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
@@ -132,15 +133,18 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     const removed = this.registry.applyConfig(next);
     this.loadUsers();
     for (const database of removed) {
-      this.logger.warn('config_warning', {
-        database: database.name,
-        problem: 'dropping database as it is not configured any more',
-      });
+      this.logDropped(database);
       this.modes.removeDatabase(database);
     }
     for (const pool of this.registry.pools) {
       pool.pump();
     }
+  }
+
+  /** Logs that a database is about to be forgotten. */
+  logDropped({ name }: Database): void {
+    const problem = `dropping database '${name}' as it does not exist anymore or inactive auto-database`;
+    this.logger.warn('config_warning', { problem });
   }
 
   /** Changes settings only, for SET. */

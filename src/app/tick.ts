@@ -120,6 +120,7 @@ function dropUnusedDatabases(pooler: Pooler, nowMs: number): void {
     }
     const isOver = limitMs > 0 && nowMs - database.lastUsedMs > limitMs;
     if (isOver && !database.isPaused && !database.isDisabled) {
+      pooler.logDropped(database);
       pooler.registry.dropDatabase(database);
     }
   }

@@ -46,3 +46,11 @@ export type ScramVerifierSource =
 
 /** How one login attempt is to be checked. */
 export type LoginPlan = TrustPlan | PlainPlan | Md5Plan | ScramPlan;
+
+/** The refusal of a user that does not exist. */
+export const UNKNOWN_USER = 'no such user';
+
+/** Tells whether a login fails because there is no such user; the client must not learn it. */
+export function isUnknownUser(plan: LoginPlan): boolean {
+  return plan.method === 'trust' ? !plan.isKnown : plan.refusal === UNKNOWN_USER;
+}

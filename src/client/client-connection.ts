@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
-import type { LoginPlan } from '../auth/login-plan.ts';
+import { isUnknownUser, type LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import { ClientState } from '../pool/states.ts';
@@ -136,6 +136,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       isLenient: (database) => this.#host.isConsole(database),
     });
     if ('error' in startup) {
+      if (startup.refused !== null) {
+        const fields = { ...this.logFields(), ...startup.refused };
+        this.#host.logger.warn('startup_parameter_refused', fields);
+      }
       return startup;
     }
     this.parameters = startup.values;
@@ -155,6 +159,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         tls: 'no',
         replication: 'no',
       });
+    }
+    if (isUnknownUser(admission.plan)) {
+      this.#host.logger.info('user_unknown', this.logFields());
     }
     return admission.plan;
   }

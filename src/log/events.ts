@@ -5,6 +5,7 @@
 export const LOG_EVENTS = {
   // Process
   process_up: 'start-up is complete',
+  file_limit_known: 'how many files the process may open, and how many it may come to need',
   listening: 'a listening socket is open',
   metrics_listening: 'the HTTP endpoint for metrics and health checks is open',
   listen_failed: 'a listening socket could not be opened',
@@ -17,12 +18,9 @@ export const LOG_EVENTS = {
   log_lines_lost:
     'lines were dropped since their reader was too slow or the disk full; `lines` counts them',
   process_stopped: 'the process is about to exit',
-  worker_started: 'a worker process was started',
-  worker_stopped: 'a worker process has ended',
   invariant_broken: 'a bug in maitred was found by its own checks',
   stats: 'the periodic statistics of `stats_period`',
   // Configuration
-  config_loaded: 'the configuration was read at start-up',
   config_reloaded: 'the configuration was read again and applied',
   config_reload_failed: 'the new configuration was refused, the old one stays',
   config_warning: 'a setting was accepted but is probably not what was meant',
@@ -33,15 +31,19 @@ export const LOG_EVENTS = {
   client_login_attempted: 'a startup packet was accepted, the password not yet checked',
   client_logged_in: 'a client was admitted; needs `verbose` 1',
   client_login_failed: 'a client was refused; `reason` is the true one',
+  user_unknown: 'a client gave the name of a user that does not exist',
+  startup_parameter_refused:
+    'a client gave a startup parameter that is neither tracked nor ignored',
   client_disconnected: 'a client connection has ended',
   client_wait_ended: 'a client that had to wait was given a server connection; needs `verbose` 2',
-  client_waiting: 'a client joined the wait queue',
   database_registered: 'a database was made from the `*` entry',
   pooler_error_sent: 'maitred sent an error of its own to a client',
   tls_handshake_failed: 'a TLS handshake failed',
   tls_established: 'a TLS handshake succeeded',
   // Servers
-  server_connected: 'a server connection is open and logged in',
+  server_launched: 'a server connection is being opened; needs `verbose` 1',
+  server_connected: 'a server connection is open, its login still to come',
+  server_logged_in: 'a server connection has logged in; needs `verbose` 1',
   server_connect_failed: 'a server could not be reached',
   server_login_failed: 'a server refused our login, or failed to prove itself',
   server_disconnected: 'a server connection has ended',

@@ -91,6 +91,10 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd>, ByteEnd {
   viewOf(chunk: Buffer, end: number): Buffer;
   /** Asks the server process to cancel what it runs. */
   requestCancel(): void;
+  /** The server has refused values of tracked parameters. */
+  onParametersRefused(error: ServerReport): void;
+  /** The server has sent what it may not send, and will be closed. @param found - what it was. */
+  onUnexpectedMessage(found: string): void;
   /** The connect query has ended; `error` is what the server said against it. */
   onConnectQueryDone(error: ServerReport | null): void;
   /** Where and what it is, for the error of a client that lost it. */

@@ -203,6 +203,7 @@ export class Link {
 
   #onViolation(found: string): void {
     const { client } = this;
+    this.server.onUnexpectedMessage(found);
     if (client !== null) {
       this.#detach(client);
       client.disconnect(poolerError('serverProtocolViolation', found));
@@ -389,6 +390,7 @@ export class Link {
       return;
     }
     if (error !== null) {
+      this.server.onParametersRefused(error);
       client.disconnect({
         ...poolerError('invalidServerParameter'),
         sqlstate: error.sqlstate,

@@ -110,6 +110,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     pool.addServer(this);
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
+    if (host.logger.isDebug) {
+      host.logger.debug('server_launched', this.#logFields());
+    }
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
     });
@@ -150,6 +153,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     const { address } = this.#stream.remote;
     if (address !== '') {
       this.#place = { host: address, port: this.target.port };
+    }
+    if (this.#host.settings.logConnections) {
+      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
     const { config } = this.pool.database;
     const parameters: [string, string][] = [
@@ -228,8 +234,8 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       }
     }
     this.isReported = this.parameters.map((value) => value !== null);
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
+    if (this.#host.logger.isDebug) {
+      this.#host.logger.debug('server_logged_in', this.#logFields());
     }
     const { connectQuery } = this.pool.database.config;
     if (connectQuery === null || connectQuery === '') {
@@ -240,6 +246,23 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (rest !== null && !this.isClosed) {
       this.link.onServerData(rest, rest.length);
     }
+  }
+
+  onParametersRefused({ severity, message }: ServerReport): void {
+    this.#host.logger.error('server_query_failed', {
+      ...this.#logFields(),
+      query: 'set_parameters',
+      error: `${severity}: ${message}`,
+    });
+  }
+
+  onUnexpectedMessage(found: string): void {
+    const isLinked = this.link.client !== null;
+    this.#host.logger.warn('server_message_unexpected', {
+      ...this.#logFields(),
+      found,
+      isLinked,
+    });
   }
 
   onConnectQueryDone(error: ServerReport | null): void {

@@ -180,6 +180,8 @@ export class FakeServer implements ServerEnd {
   lastActivityMs: number;
   testStartMs = 0;
   readonly lifetimeShare = 1;
+  /** What the link has reported about the server, in order. */
+  readonly problems: string[] = [];
   isCloseNeeded = false;
   cancelsInFlight = 0;
   isResetOwed = false;
@@ -265,6 +267,14 @@ export class FakeServer implements ServerEnd {
 
   requestCancel(): void {
     this.cancelCount++;
+  }
+
+  onParametersRefused({ message }: ServerReport): void {
+    this.problems.push(`parameters: ${message}`);
+  }
+
+  onUnexpectedMessage(found: string): void {
+    this.problems.push(`message: ${found}`);
   }
 
   onConnectQueryDone(error: ServerReport | null): void {
