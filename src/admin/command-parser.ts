@@ -81,7 +81,7 @@ function parseShow(argument: string | null): ConsoleCommand | null {
   }
   if (UNSUPPORTED_TOPIC_NAMES.has(name)) {
     const refusal = notSupportedYet(`SHOW ${name.toUpperCase()}`);
-    return { kind: 'unsupported', role: name === 'fds' ? 'admin' : 'stats', refusal };
+    return { kind: 'unsupported', role: 'stats', refusal };
   }
   return null;
 }

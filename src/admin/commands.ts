@@ -10,6 +10,7 @@ import {
   serverNotFound,
 } from './console-errors.ts';
 import { isConsoleDatabase } from './console-welcome.ts';
+import { ADMIN_TOPICS } from './topics.ts';
 import type { CommandCall, CommandError, CommandOutcome, Control } from './control.ts';
 
 /** What a console client may do: `stats` may look, `admin` may do anything. */
@@ -48,6 +49,9 @@ export function isPermitted(command: ConsoleCommand, role: ConsoleRole): boolean
   }
   if (command.kind === 'sequence') {
     return command.commands.every((part) => isPermitted(part, role));
+  }
+  if (command.kind === 'show' || command.kind === 'rows') {
+    return !ADMIN_TOPICS.has(command.kind === 'show' ? command.topic : command.query.topic);
   }
   return command.kind === 'unsupported' ? command.role === 'stats' : STATS_KINDS.has(command.kind);
 }

@@ -2,6 +2,7 @@ import type { ConsoleSqlState } from './console-sqlstate.ts';
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
   DnsZoneSnapshot,
   ListsSnapshot,
@@ -94,6 +95,8 @@ export interface Control {
   stats(): readonly StatsSnapshot[];
   /** All host names that have been looked up, in any order. */
   dnsHosts(): readonly DnsHostSnapshot[];
+  /** All open sockets but those of consoles, in the order in which they shall be shown. */
+  descriptors(): readonly DescriptorSnapshot[];
   /** All DNS zones of these, in any order. */
   dnsZones(): readonly DnsZoneSnapshot[];
   lists(): ListsSnapshot;

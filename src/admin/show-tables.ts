@@ -7,6 +7,7 @@ import {
   SHOW_WAITS,
 } from './show-connections.ts';
 import { SHOW_DNS_HOSTS, SHOW_DNS_ZONES } from './show-dns.ts';
+import { SHOW_FDS } from './show-fds.ts';
 import { SHOW_MEM } from './show-memory.ts';
 import { SHOW_DATABASES, SHOW_POOLS, SHOW_USERS } from './show-pools.ts';
 import { SHOW_CONFIG, SHOW_LISTS, SHOW_STATE, SHOW_VERSION } from './show-process.ts';
@@ -24,6 +25,7 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
   databases: SHOW_DATABASES,
   dns_hosts: SHOW_DNS_HOSTS,
   dns_zones: SHOW_DNS_ZONES,
+  fds: SHOW_FDS,
   lists: SHOW_LISTS,
   mem: SHOW_MEM,
   pools: SHOW_POOLS,
@@ -47,7 +49,7 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
  */
 export const HELP_LINES: readonly string[] = [
   'SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION',
-  'SHOW SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
+  'SHOW FDS|SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
   'SHOW WAITS|DNS_HOSTS|DNS_ZONES',
   'SHOW <table> [WHERE ...] [ORDER BY ...] [LIMIT n] [OFFSET n]',
   'SELECT *|<columns>|count(*) FROM maitred.<table> [WHERE ...] [ORDER BY ...] [LIMIT n]',

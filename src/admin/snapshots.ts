@@ -243,3 +243,27 @@ export interface DnsZoneSnapshot {
   /** Host names in it, count. */
   readonly count: number;
 }
+
+/** Tracked parameters that PgBouncer passes on with a connection; null where unknown. */
+export interface SessionValues {
+  readonly clientEncoding: string | null;
+  readonly standardConformingStrings: string | null;
+  readonly dateStyle: string | null;
+  readonly timeZone: string | null;
+}
+
+/** One open socket. */
+export interface DescriptorSnapshot {
+  /** Number of the descriptor; -1 where the system has none to tell. */
+  readonly fd: number;
+  readonly task: 'pooler' | 'client' | 'server';
+  readonly user: string | null;
+  readonly database: string | null;
+  readonly addr: string;
+  readonly port: number;
+  /** Its cancel key as one number in decimal digits; 0 for none. */
+  readonly cancelKey: string;
+  /** Descriptor of the connection it is paired with; 0 for none. */
+  readonly linkFd: number;
+  readonly parameters: SessionValues;
+}

@@ -6,6 +6,7 @@ export const SHOW_TOPICS = [
   'databases',
   'dns_hosts',
   'dns_zones',
+  'fds',
   'help',
   'lists',
   'mem',
@@ -25,4 +26,7 @@ export const SHOW_TOPICS = [
 export type ShowTopic = (typeof SHOW_TOPICS)[number];
 
 /** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = ['fds', 'peer_pools', 'peers'] as const;
+export const UNSUPPORTED_TOPICS = ['peer_pools', 'peers'] as const;
+
+/** Topics for admins only: what they show would let others act. */
+export const ADMIN_TOPICS: ReadonlySet<ShowTopic> = new Set<ShowTopic>(['fds']);

@@ -80,6 +80,7 @@ export class App {
       shutdown: (mode) => {
         this.shutdown(mode);
       },
+      listening: () => this.#listeners.descriptors,
       onSettingsChanged: () => {
         this.#onSettingsChanged();
       },

@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
+import type { ListeningDescriptor } from './descriptors.ts';
 import { findGroupId } from './system-accounts.ts';
 import { asError, systemErrorText } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
@@ -169,6 +170,15 @@ export class Listeners {
     } else {
       this.#logger.info('listening', at);
     }
+  }
+
+  /** The sockets that are open, for SHOW FDS. */
+  get descriptors(): ListeningDescriptor[] {
+    return this.#open.map((listener) => {
+      const { target, address, fd } = listener;
+      const port = target.kind === 'unix' ? target.port : (address?.port ?? 0);
+      return { fd, addr: address?.address ?? 'unix', port };
+    });
   }
 
   /** Closes the TCP sockets; unix sockets stay. */

@@ -21,6 +21,7 @@ import {
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
   DnsZoneSnapshot,
   ListsSnapshot,
@@ -39,6 +40,7 @@ import { listSettings } from '../config/list-settings.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
+import { Descriptors, type ListeningDescriptor } from './descriptors.ts';
 import type { Pooler } from './pooler.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Statistics } from './statistics.ts';
@@ -52,6 +54,8 @@ export interface ProcessControl {
   /** Tells what {@link reload} would change, or what is wrong. */
   planReload(): readonly ReloadChangeSnapshot[] | string;
   shutdown(mode: ShutdownMode): void;
+  /** The listening sockets. */
+  listening(): readonly ListeningDescriptor[];
   /** Settings of the logger have changed. */
   onSettingsChanged(): void;
 }
@@ -67,12 +71,14 @@ function reloadProblem(problem: string): CommandError {
 export class PoolerControl implements Control {
   readonly #pooler: Pooler;
   readonly #snapshots: Snapshots;
+  readonly #descriptors: Descriptors;
   readonly #statistics: Statistics;
   readonly #process: ProcessControl;
 
   constructor(pooler: Pooler, statistics: Statistics, process: ProcessControl) {
     this.#pooler = pooler;
     this.#snapshots = new Snapshots(pooler);
+    this.#descriptors = new Descriptors(pooler);
     this.#statistics = statistics;
     this.#process = process;
   }
@@ -111,6 +117,10 @@ export class PoolerControl implements Control {
 
   dnsHosts(): readonly DnsHostSnapshot[] {
     return this.#snapshots.dnsHosts();
+  }
+
+  descriptors(): readonly DescriptorSnapshot[] {
+    return this.#descriptors.rows(this.#process.listening());
   }
 
   dnsZones(): readonly DnsZoneSnapshot[] {

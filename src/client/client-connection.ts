@@ -4,14 +4,15 @@ import { isUnknownUser, type LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import { ClientState } from '../pool/states.ts';
-import { writeErrorResponse, writeNoticeResponse } from '../protocol/backend-writer.ts';
+import { writeErrorResponse } from '../protocol/backend-writer.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import { SqlState } from '../protocol/sqlstate.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
 import type { Admission, ClientHost } from './client-host.ts';
+import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
+import { clientLogFields, logClientClosed } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { RequestIntake } from './request-intake.ts';
@@ -123,6 +124,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return this.#stream.local;
   }
 
+  /** File descriptor of its socket; -1 where there is none to tell. */
+  get fd(): number {
+    return this.#stream.fd;
+  }
+
   get pendingBytes(): number {
     return this.#stream.pendingBytes;
   }
@@ -166,16 +172,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return admission.plan;
   }
 
-  /** `application_name_add_host`: once, at login. COMPAT: Node cannot tell the pid of a unix peer. */
+  /** `application_name_add_host`: once, at login. */
   #addHostToApplicationName(): void {
     const index = this.#host.tracked.indexOf('application_name');
-    const name = this.parameters[index] ?? 'app';
     const { address, port } = this.remote;
-    const host =
-      this.unixPath === null
-        ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
-        : `unix:${String(this.#host.settings.listenPort)}`;
-    this.parameters[index] = `${name} - ${host}`;
+    const shownPort = this.unixPath === null ? port : this.#host.settings.listenPort;
+    this.parameters[index] = nameWithHost(this.parameters[index] ?? null, address, shownPort);
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
@@ -488,29 +490,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   notifyWait(): void {
-    this.#stream.write(
-      writeNoticeResponse({
-        severity: 'NOTICE',
-        sqlstate: SqlState.SuccessfulCompletion,
-        message: 'No server connection available in postgres backend, client being queued',
-      }),
-    );
+    this.#stream.write(WAIT_NOTICE);
   }
 
   onTerminate(): void {
     this.close('client close request', true);
   }
 
-  onBadRequest(problem: 'header' | 'size' | 'type' | 'query', header: Buffer): void {
-    if (problem === 'query') {
-      this.disconnect(poolerError('pqexecDisallowed'));
-    } else if (problem === 'type') {
-      this.disconnect(poolerError('unknownMessage'));
-    } else if (problem === 'size') {
-      this.disconnect(poolerError('packetTooLarge', String(header.readUInt32BE(1) + 1)));
-    } else {
-      this.disconnect(poolerError('badPacketHeader', header.toString('hex')));
-    }
+  onBadRequest(problem: RequestProblem, header: Buffer): void {
+    this.disconnect(requestError(problem, header));
   }
 
   // ---- ends ----
@@ -558,7 +546,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    this.#logClosed(reason);
+    const isWorthLogging = this.#isWorthLogging;
+    logClientClosed(this, this.#host, { reason, isWorthLogging });
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();
@@ -582,20 +571,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #logClosed(reason: string): void {
-    const { logger, settings } = this.#host;
-    const isWorthLogging = settings.logDisconnections && this.#isWorthLogging;
-    if (isWorthLogging || logger.isDebug) {
-      const ageSeconds = Math.floor((this.closedAtMs - this.connectedAtMs) / 1000);
-      const fields = { ...this.logFields(), reason, ageSeconds };
-      if (isWorthLogging) {
-        logger.info('client_disconnected', fields);
-      } else {
-        logger.debug('client_disconnected', fields);
-      }
-    }
-  }
-
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
     return this.identity !== null || this.#login === null || this.#isCancelRequest;
@@ -608,14 +583,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Who it is, as the fields of a line in the log. */
   logFields(): object {
-    const { address, port } = this.remote;
-    const isUnix = this.unixPath !== null;
-    return {
-      client: this.id,
-      database: this.identity?.databaseName,
-      user: this.identity?.user.name,
-      address,
-      port: isUnix ? this.#host.settings.listenPort : port,
-    };
+    return clientLogFields(this, this.#host.settings);
   }
 }

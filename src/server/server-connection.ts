@@ -386,6 +386,11 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
   }
 
+  /** File descriptor of its socket; -1 where there is none to tell. */
+  get fd(): number {
+    return this.#stream.fd;
+  }
+
   get pendingBytes(): number {
     return this.#stream.pendingBytes;
   }

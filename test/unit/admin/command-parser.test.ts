@@ -81,7 +81,7 @@ describe('commands known but not supported', () => {
   it.each(UNSUPPORTED_TOPICS)('refuses SHOW %s by its name', (topic) => {
     expect(parseCommand(`show ${topic}`)).toMatchObject({
       kind: 'unsupported',
-      role: topic === 'fds' ? 'admin' : 'stats',
+      role: 'stats',
       refusal: {
         sqlstate: '0A000',
         message: `SHOW ${topic.toUpperCase()} is not supported yet`,

@@ -9,6 +9,7 @@ import type {
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
   DnsZoneSnapshot,
   ListsSnapshot,
@@ -72,6 +73,12 @@ export class FakeControl implements Control {
     dnsQueries: 13,
   };
   stateFlags: StateSnapshot = { isActive: true, isPaused: false, isSuspended: false };
+
+  descriptorRows: readonly DescriptorSnapshot[] = [];
+
+  descriptors(): readonly DescriptorSnapshot[] {
+    return this.descriptorRows;
+  }
 
   zoneRows: readonly DnsZoneSnapshot[] = [];
 

@@ -1,0 +1,39 @@
+import type { Settings } from '../config/config.ts';
+import type { Logger } from '../log/logger.ts';
+import type { ClientConnection } from './client-connection.ts';
+
+/** Who a client is, as the fields of a line in the log. */
+export function clientLogFields(client: ClientConnection, settings: Settings): object {
+  const { address, port } = client.remote;
+  const isUnix = client.unixPath !== null;
+  return {
+    client: client.id,
+    database: client.identity?.databaseName,
+    user: client.identity?.user.name,
+    address,
+    port: isUnix ? settings.listenPort : port,
+  };
+}
+
+/**
+ * Logs the end of a client connection.
+ *
+ * @param isWorthLogging - false for a bare connect and close, which only debugging tells.
+ */
+export function logClientClosed(
+  client: ClientConnection,
+  { logger, settings }: { readonly logger: Logger; readonly settings: Settings },
+  { reason, isWorthLogging }: { readonly reason: string; readonly isWorthLogging: boolean },
+): void {
+  const isWanted = settings.logDisconnections && isWorthLogging;
+  if (!isWanted && !logger.isDebug) {
+    return;
+  }
+  const ageSeconds = Math.floor((client.closedAtMs - client.connectedAtMs) / 1000);
+  const fields = { ...clientLogFields(client, settings), reason, ageSeconds };
+  if (isWanted) {
+    logger.info('client_disconnected', fields);
+  } else {
+    logger.debug('client_disconnected', fields);
+  }
+}
