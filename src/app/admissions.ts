@@ -190,7 +190,7 @@ export class Admissions implements ClientHost {
     if (database.isDisabled) {
       return { error: poolerError('databaseDisabled', databaseName) };
     }
-    if (this.#pooler.modes.shutdown !== null) {
+    if (this.#pooler.modes.isRefusing(client)) {
       return { error: poolerError('shuttingDown') };
     }
     // A reload may have dropped the database while the client proved itself.

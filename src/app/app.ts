@@ -296,7 +296,7 @@ export class App {
       return;
     }
     // The unix socket stays, so that the console can still be reached.
-    this.#listeners.closeTcp();
+    this.#listeners.closeTcpWhenQuiet();
     this.#guard(() => {
       this.#pooler.modes.beginShutdown(mode);
     });

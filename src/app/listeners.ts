@@ -15,6 +15,12 @@ const GROUP_FILE = '/etc/group';
 /** The error codes that say that a name has no address. */
 const LOOKUP_FAILURE = /^(?:ENOTFOUND|ENODATA|EAI_[A-Z]+)$/;
 
+/** A turn of the event loop that has nothing to do takes less, in ms. */
+const QUIET_TURN_MS = 0.05;
+
+/** How long a busy process waits for such a turn, in ms. */
+const QUIET_WAIT_MAX_MS = 100;
+
 /** Path of the unix socket of a port; in the abstract namespace with a NUL in front. */
 function unixSocketPath(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${String(port)}`.replace(/^@/, '\0');
@@ -178,6 +184,30 @@ export class Listeners {
       const { target, address, fd } = listener;
       const port = target.kind === 'unix' ? target.port : (address?.port ?? 0);
       return { fd, addr: address?.address ?? 'unix', port };
+    });
+  }
+
+  /**
+   * Closes the TCP sockets as soon as a turn of the event loop finds nothing to do: whatever the
+   * system had queued has been accepted then, and closing resets next to nobody.
+   */
+  closeTcpWhenQuiet(): void {
+    const startMs = performance.now();
+    let turnMs = startMs;
+    const attempt = (): void => {
+      const nowMs = performance.now();
+      const isQuiet = nowMs - turnMs < QUIET_TURN_MS;
+      if (isQuiet || nowMs - startMs > QUIET_WAIT_MAX_MS) {
+        this.closeTcp();
+        return;
+      }
+      turnMs = nowMs;
+      setImmediate(attempt);
+    };
+    // The first turn has been under way for who knows how long.
+    setImmediate(() => {
+      turnMs = performance.now();
+      setImmediate(attempt);
     });
   }
 

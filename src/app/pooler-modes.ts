@@ -1,4 +1,5 @@
 import type { ShutdownMode } from '../admin/control.ts';
+import type { ClientConnection } from '../client/client-connection.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { RelayPool } from '../relay/ends.ts';
@@ -23,6 +24,8 @@ export class PoolerModes {
   /** Tells clients to leave while a shutdown waits. */
   readonly drain: Drain;
   readonly suspension: Suspension;
+  /** The highest id of a connection when the shutdown began. */
+  #lastIdBefore = 0;
   readonly #waiters = new Set<Waiter>();
   #isChecking = false;
 
@@ -134,11 +137,24 @@ export class PoolerModes {
 
   // ---- SHUTDOWN ----
 
+  /**
+   * Whether a client that has proved itself must go because of a shutdown. Who was accepted before
+   * SHUTDOWN WAIT_FOR_CLIENTS may still come in, so that a restart behind `so_reuseport` refuses
+   * nobody; afterwards only Unix sockets accept connections.
+   */
+  isRefusing(client: ClientConnection): boolean {
+    const isLate = client.unixPath !== null && client.id > this.#lastIdBefore;
+    return this.shutdown === 'wait_for_servers' || (this.shutdown !== null && isLate);
+  }
+
   /** Begins, or changes, a shutdown that waits. The caller has closed the listeners it must. */
   beginShutdown(mode: 'wait_for_servers' | 'wait_for_clients'): void {
     if (this.suspension.isOn) {
       // Nothing that is frozen would ever leave.
       this.resume(null);
+    }
+    if (this.shutdown === null) {
+      this.#lastIdBefore = this.#pooler.lastId;
     }
     this.shutdown = mode;
     if (mode === 'wait_for_servers') {

@@ -263,6 +263,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- connections ----
 
+  /** The id of the last connection of either kind; 0 before the first. */
+  get lastId(): number {
+    return this.#nextId - 1;
+  }
+
   /** Takes a connection accepted by a listener. */
   accept(socket: Socket, unixPath: string | null): void {
     if (this.isSuspended) {
