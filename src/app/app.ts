@@ -138,7 +138,7 @@ export class App {
       this.#environment.logger.info('file_limit_known', {
         ...limit,
         maxClientConn: settings.maxClientConn,
-        expected: expectedFileCount(config, credentials.userCount),
+        expected: expectedFileCount(config, credentials.userNames.length),
       });
     }
   }

@@ -193,9 +193,9 @@ export class Credentials {
     return lazy;
   }
 
-  /** Users of the users file, those that have gone from it included. */
-  get userCount(): number {
-    return this.#users.size;
+  /** Names of the users file, those that have gone from it included. */
+  get userNames(): readonly string[] {
+    return [...this.#users.keys()];
   }
 
   #secretOf(user: string): Secret {
