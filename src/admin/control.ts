@@ -7,6 +7,8 @@ import type {
   DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ReloadChangeSnapshot,
   ServerSnapshot,
@@ -93,6 +95,10 @@ export interface Control {
   users(): readonly UserSnapshot[];
   /** One entry for each database that has a pool, in any order. */
   stats(): readonly StatsSnapshot[];
+  /** All configured peers, in any order. */
+  peers(): readonly PeerSnapshot[];
+  /** All peers that something has been passed on to, in any order. */
+  peerPools(): readonly PeerPoolSnapshot[];
   /** All host names that have been looked up, in any order. */
   dnsHosts(): readonly DnsHostSnapshot[];
   /** All open sockets but those of consoles, in the order in which they shall be shown. */

@@ -19,14 +19,15 @@ interface Cache {
  * @source PgBouncer manual, "Admin console": SHOW MEM
  */
 function caches(memory: MemorySnapshot): readonly Cache[] {
-  const { users, databases, pools, outstandingRequests, servers, clients } = memory;
+  const { users, databases, pools, outstandingRequests, servers, clients, peers, peerPools } =
+    memory;
   return [
     { name: 'user_cache', used: users, sizeBytes: 512 },
     // A user's secrets hang on the user.
     { name: 'credentials_cache', used: 0, sizeBytes: 0 },
     { name: 'db_cache', used: databases, sizeBytes: 1024 },
-    { name: 'peer_cache', used: 0, sizeBytes: 0 },
-    { name: 'peer_pool_cache', used: 0, sizeBytes: 0 },
+    { name: 'peer_cache', used: peers, sizeBytes: 256 },
+    { name: 'peer_pool_cache', used: peerPools, sizeBytes: 512 },
     { name: 'pool_cache', used: pools, sizeBytes: 4096 },
     { name: 'outstanding_request_cache', used: outstandingRequests, sizeBytes: 1 },
     { name: 'server_cache', used: servers, sizeBytes: 8192 },

@@ -9,6 +9,7 @@ import {
 import { SHOW_DNS_HOSTS, SHOW_DNS_ZONES } from './show-dns.ts';
 import { SHOW_FDS } from './show-fds.ts';
 import { SHOW_MEM } from './show-memory.ts';
+import { SHOW_PEER_POOLS, SHOW_PEERS } from './show-peers.ts';
 import { SHOW_DATABASES, SHOW_POOLS, SHOW_USERS } from './show-pools.ts';
 import { SHOW_CONFIG, SHOW_LISTS, SHOW_STATE, SHOW_VERSION } from './show-process.ts';
 import { SHOW_STATS, SHOW_STATS_AVERAGES, SHOW_STATS_TOTALS, SHOW_TOTALS } from './show-stats.ts';
@@ -28,6 +29,8 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
   fds: SHOW_FDS,
   lists: SHOW_LISTS,
   mem: SHOW_MEM,
+  peer_pools: SHOW_PEER_POOLS,
+  peers: SHOW_PEERS,
   pools: SHOW_POOLS,
   servers: SHOW_SERVERS,
   sockets: SHOW_SOCKETS,
@@ -49,6 +52,7 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
  */
 export const HELP_LINES: readonly string[] = [
   'SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION',
+  'SHOW PEERS|PEER_POOLS',
   'SHOW FDS|SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
   'SHOW WAITS|DNS_HOSTS|DNS_ZONES',
   'SHOW <table> [WHERE ...] [ORDER BY ...] [LIMIT n] [OFFSET n]',

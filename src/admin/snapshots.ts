@@ -151,6 +151,26 @@ export interface StatsSnapshot {
   readonly averages: StatsCounters;
 }
 
+/** One configured peer. */
+export interface PeerSnapshot {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  /** The size in force, 0 for the built-in one. */
+  readonly poolSize: number;
+}
+
+/** What is on its way to one peer, to which something has been passed on before. */
+export interface PeerPoolSnapshot {
+  readonly id: number;
+  /** Requests that the peer has. */
+  readonly clActiveCancelReq: number;
+  readonly clWaitingCancelReq: number;
+  readonly svActiveCancel: number;
+  /** Connections to it that are being opened. */
+  readonly svLogin: number;
+}
+
 /** One host name that has been looked up. */
 export interface DnsHostSnapshot {
   readonly hostname: string;
@@ -215,6 +235,8 @@ export interface MemorySnapshot {
   readonly servers: number;
   /** Logins and consoles included. */
   readonly clients: number;
+  readonly peers: number;
+  readonly peerPools: number;
 }
 
 /** One thing that a reload would change. */

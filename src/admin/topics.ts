@@ -10,6 +10,8 @@ export const SHOW_TOPICS = [
   'help',
   'lists',
   'mem',
+  'peer_pools',
+  'peers',
   'pools',
   'servers',
   'sockets',
@@ -26,7 +28,7 @@ export const SHOW_TOPICS = [
 export type ShowTopic = (typeof SHOW_TOPICS)[number];
 
 /** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = ['peer_pools', 'peers'] as const;
+export const UNSUPPORTED_TOPICS: readonly string[] = [];
 
 /** Topics for admins only: what they show would let others act. */
 export const ADMIN_TOPICS: ReadonlySet<ShowTopic> = new Set<ShowTopic>(['fds']);

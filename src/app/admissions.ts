@@ -91,11 +91,14 @@ export class Admissions implements ClientHost {
     startup: StartupParameters,
   ): Admission | { readonly error: PoolerError } {
     return isConsoleDatabase(startup.database)
-      ? this.#admitToConsole(startup)
+      ? this.#admitToConsole(client, startup)
       : this.#admitToDatabase(client, startup);
   }
 
-  #admitToConsole(startup: StartupParameters): Admission | { readonly error: PoolerError } {
+  #admitToConsole(
+    client: ClientConnection,
+    startup: StartupParameters,
+  ): Admission | { readonly error: PoolerError } {
     const { authType, adminUsers, statsUsers } = this.settings;
     let role: ConsoleRole | null = null;
     if (adminUsers.includes(startup.user)) {
@@ -107,7 +110,7 @@ export class Admissions implements ClientHost {
       return { error: poolerError('notAllowed') };
     }
     return {
-      plan: this.#pooler.credentials.resolveLogin(authType, startup.user),
+      plan: this.#pooler.loginMethods.planOf(client, startup),
       user: this.#pooler.registry.user(startup.user),
       database: null,
       consoleRole: role,
@@ -122,7 +125,7 @@ export class Admissions implements ClientHost {
     if (this.clientCount >= maxClientConn) {
       return { error: poolerError('tooManyClients') };
     }
-    const { registry, credentials } = this.#pooler;
+    const { registry, loginMethods } = this.#pooler;
     const isNew = !registry.databases.has(startup.database);
     const database = registry.findDatabase(startup.database);
     if (isNew && database !== null) {
@@ -141,7 +144,7 @@ export class Admissions implements ClientHost {
     }
     this.#count(client, database, user);
     return {
-      plan: credentials.resolveLogin(authType, startup.user),
+      plan: loginMethods.planOf(client, startup),
       user,
       database,
       consoleRole: null,

@@ -15,6 +15,12 @@ export interface CancelHost {
   targetOf(server: ServerConnection): NetConnectOpts;
   /** The server connection behind a link. */
   serverOf(client: ClientConnection): ServerConnection | null;
+  /**
+   * Passes on a request whose key is not one of ours.
+   *
+   * @returns why it is not passed on; null when it is.
+   */
+  forwardToPeer(requester: ClientConnection, processId: number, secret: Buffer): string | null;
   /** How long a cancel request may wait before it is sent, in ms; 0 for ever. */
   readonly cancelWaitTimeoutMs: number;
 }
@@ -64,7 +70,10 @@ export class CancelBroker {
   onRequest(requester: ClientConnection, processId: number, secret: Buffer): void {
     const target = this.#keys.find(processId, secret);
     if (target === null) {
-      this.#finish(requester, 'failed cancel request');
+      const problem = this.#host.forwardToPeer(requester, processId, secret);
+      if (problem !== null) {
+        this.#finish(requester, problem);
+      }
       return;
     }
     if (target.cancelConsole()) {
@@ -137,6 +146,9 @@ export class CancelBroker {
         this.#finish(requester, 'server sent no cancel key');
       }
       return;
+    }
+    for (const requester of requesters) {
+      requester.cancelProgress = { state: 'active_cancel_req', peerId: null };
     }
     this.#inFlight.set(server, { requesters, followers: [] });
     server.cancelsInFlight++;

@@ -1,5 +1,6 @@
 import {
   changedDatabaseKeys,
+  changedPeerKeys,
   changedSettings,
   changedUserKeys,
   type ChangedValue,
@@ -10,7 +11,9 @@ import type { Sources } from '../config/dialect.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
+import { describeAccessProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
+import { WITHOUT_NATIVE } from './external-judges.ts';
 
 /** Prints a text so that it is one word of one line. */
 function word(text: string): string {
@@ -66,9 +69,20 @@ function entryLines(
   return ['', ...layOut([[noun, 'keys'], ...rows])];
 }
 
-function report(config: Config): string {
+/** What is wrong with the files of `auth_type` hba: bad lines are left out, so these are warnings. */
+function accessWarnings({ settings }: Config, { readText }: Sources): readonly string[] {
+  if (settings.authType !== 'hba') {
+    return [];
+  }
+  const unavailable = (): string => WITHOUT_NATIVE;
+  return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);
+}
+
+function report(config: Config, sources: Sources): string {
   const databases = [...config.databases.values()];
   const users = [...config.users.values()];
+  const peers = [...config.peers.values()];
+  const warnings = [...config.warnings, ...accessWarnings(config, sources)];
   const lines = [
     ...settingLines(config),
     ...entryLines(
@@ -79,8 +93,12 @@ function report(config: Config): string {
       'user',
       users.map((user) => [user.name, changedUserKeys(user)]),
     ),
-    ...(config.warnings.length === 0 ? [] : ['']),
-    ...config.warnings.map((warning) => `warning: ${warning}`),
+    ...entryLines(
+      'peer',
+      peers.map((peer) => [String(peer.id), changedPeerKeys(peer)]),
+    ),
+    ...(warnings.length === 0 ? [] : ['']),
+    ...warnings.map((warning) => `warning: ${warning}`),
     '',
     `${word(config.file)}: the configuration can be used`,
   ];
@@ -98,7 +116,7 @@ function report(config: Config): string {
 export function checkCommand(file: string, sources: Sources): CommandResult {
   try {
     const config = loadConfig(file, sources.readText, sources.env);
-    return { exitCode: 0, stdout: report(config), stderr: '' };
+    return { exitCode: 0, stdout: report(config, sources), stderr: '' };
   } catch (error) {
     if (error instanceof ConfigError) {
       return { exitCode: 1, stdout: '', stderr: `${error.message}\n` };

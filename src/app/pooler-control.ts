@@ -26,6 +26,8 @@ import type {
   DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ReloadChangeSnapshot,
   ServerSnapshot,
@@ -113,6 +115,14 @@ export class PoolerControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.#statistics.snapshots();
+  }
+
+  peers(): readonly PeerSnapshot[] {
+    return this.#snapshots.peers();
+  }
+
+  peerPools(): readonly PeerPoolSnapshot[] {
+    return this.#snapshots.peerPools();
   }
 
   dnsHosts(): readonly DnsHostSnapshot[] {

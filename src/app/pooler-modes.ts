@@ -124,7 +124,8 @@ export class PoolerModes {
 
   #dropConnections(database: Database): void {
     for (const pool of this.#pooler.registry.poolsOf(database)) {
-      for (const list of [pool.waitingClients, pool.welcomeClients, pool.activeClients]) {
+      const { waitingClients, welcomeClients, replicationClients, activeClients } = pool;
+      for (const list of [waitingClients, welcomeClients, replicationClients, activeClients]) {
         for (const client of list.toArray()) {
           client.disconnect(poolerError('databaseRemoved'));
         }

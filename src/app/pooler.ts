@@ -26,6 +26,9 @@ import { connectOptions, HostTurns, type HostLookup } from '../server/server-tar
 import { Admissions } from './admissions.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
+import { Peers } from './peers.ts';
+import { ExternalJudges } from './external-judges.ts';
+import { LoginMethods } from './login-methods.ts';
 import { PoolerModes } from './pooler-modes.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -43,6 +46,12 @@ export interface PoolerEnvironment {
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
 const MAX_DERIVATIONS = 2;
 
+/** Values of `auth_type` with which somebody else may judge passwords. */
+const PASSWORD_JUDGES: readonly string[] = ['hba', 'ldap', 'pam'];
+
+/** Settings that say how clients log in, with the files that belong to them. */
+const ACCESS_SETTINGS = ['authType', 'authHbaFile', 'authIdentFile', 'authLdapOptions'] as const;
+
 /**
  * The composition root of one process: all connections, pools and limits, and the ports through
  * which they reach each other.
@@ -55,8 +64,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly blockedPools = new Set<RelayPool>();
   readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
   readonly credentials: Credentials;
+  readonly external: ExternalJudges;
+  readonly loginMethods: LoginMethods;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
+  readonly peers: Peers;
   readonly admissions: Admissions;
   readonly modes: PoolerModes;
   readonly link: LinkHost;
@@ -81,7 +93,18 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       random: (bytes) => this.randomBytes(bytes),
       scramIterations: config.settings.scramIterations,
     });
-    this.keys = new CancelKeys((bytes) => this.randomBytes(bytes));
+    this.keys = new CancelKeys(
+      (bytes) => this.randomBytes(bytes),
+      () => this.settings.peerId,
+    );
+    this.external = new ExternalJudges({
+      readText: (file) => environment.readText(file),
+      lookup: (host, done) => {
+        this.lookup(host, done);
+      },
+      randomBytes: (bytes) => this.randomBytes(bytes),
+    });
+    this.loginMethods = new LoginMethods(this);
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
     this.link = new LinkHost(
@@ -90,6 +113,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       environment.clock.nowMs,
       requestKinds(config.settings.disablePqexec),
     );
+    this.peers = this.#makePeers(config);
     this.broker = new CancelBroker(this.keys, {
       logger: environment.logger,
       get cancelWaitTimeoutMs() {
@@ -98,6 +122,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => environment.clock.nowMs(),
       targetOf: (server) => connectOptions(server.place, this.settings, this.lookup),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
+      forwardToPeer: (requester, processId, secret) =>
+        this.peers.forward(requester, processId, secret),
     });
     const { resolvConf } = config.settings;
     const resolver = new SystemResolver({
@@ -110,6 +136,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
     this.loadUsers();
+    this.loginMethods.load();
   }
 
   // ---- configuration ----
@@ -132,6 +159,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     const removed = this.registry.applyConfig(next);
     this.loadUsers();
+    for (const id of this.peers.applyConfig(next)) {
+      const problem = `dropping peer ${String(id)} as it does not exist anymore`;
+      this.logger.warn('config_warning', { problem });
+    }
+    this.loginMethods.load();
     for (const database of removed) {
       this.logDropped(database);
       this.modes.removeDatabase(database);
@@ -149,11 +181,19 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Changes settings only, for SET. */
   applySettings(next: Config): void {
-    const { authFile, scramIterations } = this.settings;
+    const before = this.settings;
     this.#config = next;
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
-    if (next.settings.authFile !== authFile || next.settings.scramIterations !== scramIterations) {
+    const { authFile, authType, scramIterations } = next.settings;
+    if (
+      authFile !== before.authFile ||
+      authType !== before.authType ||
+      scramIterations !== before.scramIterations
+    ) {
       this.loadUsers();
+    }
+    if (ACCESS_SETTINGS.some((name) => next.settings[name] !== before[name])) {
+      this.loginMethods.load();
     }
     for (const pool of this.registry.pools) {
       pool.applySettings();
@@ -162,7 +202,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Reads `auth_file`. Problems are logged; what could be read counts. */
   loadUsers(): void {
-    const { authFile, scramIterations } = this.settings;
+    const { authFile, authType, scramIterations } = this.settings;
+    if (!PASSWORD_JUDGES.includes(authType)) {
+      this.credentials.forgetPasswords();
+    }
     if (authFile === null || authFile === '') {
       this.credentials.load(new Map(), scramIterations);
       return;
@@ -198,6 +241,27 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   randomBytes(bytes: number): Buffer {
     return this.environment.randomBytes(bytes);
+  }
+
+  // ---- peers ----
+
+  #makePeers(config: Config): Peers {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    return new Peers(config, {
+      logger: this.logger,
+      nowMs: () => this.nowMs(),
+      get peerId() {
+        return pooler.settings.peerId;
+      },
+      get defaultPoolSize() {
+        return pooler.settings.defaultPoolSize;
+      },
+      get cancelWaitTimeoutMs() {
+        return pooler.settings.cancelWaitTimeoutMs;
+      },
+      connectOptions: (target) => connectOptions(target, this.settings, this.lookup),
+    });
   }
 
   // ---- host names ----
@@ -278,9 +342,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.clients.set(client.id, client);
   }
 
-  launch(pool: RelayPool): void {
+  launch(pool: RelayPool, owner: ClientEnd | null): void {
     // It joins the pool by itself.
-    new ServerConnection(this.#nextId++, pool, this);
+    new ServerConnection(this.#nextId++, pool, this, owner);
   }
 
   #serverOf(end: ServerEnd | null): ServerConnection | null {

@@ -4,6 +4,8 @@ import type {
   DnsHostSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ServerSnapshot,
   SocketSnapshot,
@@ -45,7 +47,8 @@ export class Snapshots {
         database: pool.database.name,
         user: pool.user.name,
         clActive: pool.activeClients.length,
-        clWaiting: pool.waitingClients.length + pool.welcomeClients.length,
+        clWaiting:
+          pool.waitingClients.length + pool.welcomeClients.length + pool.replicationClients.length,
         clActiveCancelReq: pool.activeCancels,
         clWaitingCancelReq: pool.waitingCancels,
         svActive: pool.activeServers.length,
@@ -81,7 +84,7 @@ export class Snapshots {
     return rows;
   }
 
-  /** All clients but those in login: pool by pool, those that wait behind the others. */
+  /** All clients but those in login: pool by pool, those that wait behind the others; then cancel requests. */
   clients(): ClientSnapshot[] {
     const { admissions, registry } = this.#pooler;
     const groups = registry.pools.map((pool) => ({
@@ -92,12 +95,20 @@ export class Snapshots {
     }));
     const consoles: ClientEnd[] = [...admissions.consoles];
     groups.push({ key: `${CONSOLE_DATABASE}\0${CONSOLE_USER}`, ends: consoles });
-    return groups
+    const rows = groups
       .toSorted((a, b) => (a.key < b.key ? -1 : 1))
       .flatMap(({ ends }) => ends)
       .map((end) => admissions.clientOf(end))
       .filter((client) => client !== null)
       .map((client) => this.#client(client));
+    for (const end of this.#pooler.logins.toArray()) {
+      const client = this.#pooler.admissions.clientOf(end);
+      const progress = client?.cancelProgress ?? null;
+      if (client !== null && progress !== null) {
+        rows.push({ ...this.#client(client), state: progress.state });
+      }
+    }
+    return rows;
   }
 
   #client(client: ClientConnection): ClientSnapshot {
@@ -111,7 +122,7 @@ export class Snapshots {
       state: isWaiting ? 'waiting' : isActive ? 'active' : 'idle',
       user: client.identity?.user.name ?? null,
       database: client.identity?.databaseName ?? null,
-      replication: 'none',
+      replication: client.replication?.kind ?? 'none',
       addr: remote.address,
       port: client.unixPath === null ? remote.port : this.#pooler.settings.listenPort,
       localAddr: client.unixPath === null ? local.address : 'unix',
@@ -154,7 +165,7 @@ export class Snapshots {
       state: serverStateName(server.state),
       user: pool.user.name,
       database: pool.database.name,
-      replication: 'none',
+      replication: server.owner?.replication?.kind ?? 'none',
       addr: remote.address,
       port: remote.port,
       localAddr: isUnix ? 'unix' : local.address,
@@ -203,6 +214,8 @@ export class Snapshots {
       outstandingRequests: servers.reduce((sum, { link }) => sum + link.ledger.length, 0),
       servers: servers.length,
       clients: clients.size,
+      peers: this.peers().length,
+      peerPools: this.peerPools().length,
     };
   }
 
@@ -296,6 +309,16 @@ export class Snapshots {
     return rows;
   }
 
+  /** All configured peers. */
+  peers(): PeerSnapshot[] {
+    return this.#pooler.peers.list();
+  }
+
+  /** All peers to which something has been passed on. */
+  peerPools(): PeerPoolSnapshot[] {
+    return this.#pooler.peers.pools();
+  }
+
   /** All host names that have been looked up. */
   dnsHosts(): DnsHostSnapshot[] {
     const nowMs = this.#pooler.nowMs();
@@ -318,9 +341,9 @@ export class Snapshots {
     return {
       databases: registry.databases.size + 1,
       users: new Set([CONSOLE_USER, ...registry.users.keys(), ...credentials.userNames]).size,
-      peers: 0,
+      peers: this.peers().length,
       pools: registry.pools.length + 1,
-      peerPools: 0,
+      peerPools: this.peerPools().length,
       freeClients: 0,
       usedClients: clients.size - logins.length,
       loginClients: logins.length,

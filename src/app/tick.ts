@@ -21,6 +21,7 @@ export function runTick(pooler: Pooler): void {
       server.link.checkTimeouts(nowMs);
     }
     closeIdleClients(pooler, pool, nowMs);
+    closeRetiredReplication(pool);
     if (pooler.settings.serverFastClose) {
       closeRetiredPairs(pool);
     }
@@ -33,6 +34,7 @@ export function runTick(pooler: Pooler): void {
   }
   pooler.registry.makeBusyPoolsGiveWay();
   pooler.broker.onTick();
+  pooler.peers.onTick();
   pooler.zones.onTick();
   dropUnusedPools(pooler, nowMs);
   dropUnusedDatabases(pooler, nowMs);
@@ -75,6 +77,17 @@ function closeIdleClients(pooler: Pooler, pool: RelayPool, nowMs: number): void 
     if (limitMs > 0 && client.link === null && nowMs - client.lastRequestMs > limitMs) {
       client.disconnect(poolerError('clientIdleTimeout'));
     }
+  }
+}
+
+/** Replication has no end by itself, so its retired connections are not waited for. */
+function closeRetiredReplication(pool: RelayPool): void {
+  for (let server = pool.activeServers.head; server !== null;) {
+    const next = server.listNext;
+    if (server.owner !== null && server.isCloseNeeded) {
+      server.owner.disconnect(poolerError('databaseChanged'));
+    }
+    server = next;
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import type { ScramKeys } from './scram-crypto.ts';
 import { ScramServer, SERVER_NONCE_BYTES } from './scram-server.ts';
 import type { ScramVerifier } from './secret.ts';
+import type { SystemPlan } from './system-login.ts';
 
 /** An authentication request to send to the client. */
 export type AuthenticationRequest =
@@ -64,6 +65,11 @@ interface PlainPhase {
   readonly phase: 'plain';
   readonly plan: PlainPlan;
 }
+/** A PasswordMessage is awaited, in clear text, for the system to judge. */
+interface SystemPhase {
+  readonly phase: 'system';
+  readonly plan: SystemPlan;
+}
 /** A PasswordMessage is awaited, the answer to `salt`. */
 interface Md5Phase {
   readonly phase: 'md5';
@@ -87,7 +93,7 @@ interface SaslFinalPhase {
   readonly verifier: ScramVerifier;
   readonly exchange: ScramServer;
 }
-/** No message may come: a derivation is running. */
+/** No message may come: a derivation or a check by the system is running. */
 interface PendingPhase {
   readonly phase: 'pending';
   readonly cancel: CancelDerivation;
@@ -97,12 +103,15 @@ interface QuietPhase {
 }
 type Phase =
   | PlainPhase
+  | SystemPhase
   | Md5Phase
   | SaslInitialPhase
   | SaslFirstPhase
   | SaslFinalPhase
   | PendingPhase
   | QuietPhase;
+
+const NO_PASSWORD = Buffer.alloc(0);
 
 const PASSWORD_FAILED = 'password authentication failed';
 const SASL_FAILED = 'SASL authentication failed';
@@ -146,9 +155,17 @@ export class ClientAuthenticator {
         this.#state = { phase: 'md5', plan, salt };
         return { kind: 'send', authentication: { type: 'md5', salt } };
       }
+      case 'system':
+        if (!plan.needsPassword) {
+          return this.#askSystem(plan, NO_PASSWORD);
+        }
+        this.#state = { phase: 'system', plan };
+        return { kind: 'send', authentication: { type: 'cleartext' } };
       case 'scram':
         this.#state = { phase: 'sasl-initial', plan };
         return { kind: 'send', authentication: { type: 'sasl', mechanisms: [SCRAM_MECHANISM] } };
+      case 'reject':
+        return this.#fail(plan.reason, plan.failedText, plan.failedSqlstate);
       default:
         return assertNever(plan);
     }
@@ -167,6 +184,8 @@ export class ClientAuthenticator {
     switch (state.phase) {
       case 'plain':
         return this.#onCleartext(state.plan, body);
+      case 'system':
+        return this.#onSystemPassword(state.plan, body);
       case 'md5':
         return this.#onMd5Response(state, body);
       case 'sasl-initial':
@@ -326,6 +345,31 @@ export class ClientAuthenticator {
     return { kind: 'pending' };
   }
 
+  #onSystemPassword(plan: SystemPlan, body: Buffer): AuthStep {
+    const password = readPasswordMessage(body);
+    if (password === null) {
+      return this.#failMalformed('malformed PasswordMessage');
+    }
+    return password.length === 0 ? this.#failEmpty() : this.#askSystem(plan, password);
+  }
+
+  #askSystem(plan: SystemPlan, password: Buffer): AuthStep {
+    return this.#wait((settle) =>
+      plan.check(password, (verdict) => {
+        settle(() => {
+          switch (verdict.kind) {
+            case 'accepted':
+              return this.#succeed(null, null);
+            case 'refused':
+              return this.#fail(verdict.reason, plan.failedText, plan.failedSqlstate);
+            case 'overloaded':
+              return this.#failOverloaded(verdict.reason);
+          }
+        });
+      }),
+    );
+  }
+
   #judge(plan: PlainPlan | Md5Plan, isRight: boolean, keys: ScramKeys | null = null): AuthStep {
     if (plan.refusal !== null) {
       return this.#fail(plan.refusal, PASSWORD_FAILED);
@@ -351,7 +395,16 @@ export class ClientAuthenticator {
   }
 
   #failedText(): string {
-    return this.#plan.method === 'scram' ? SASL_FAILED : PASSWORD_FAILED;
+    const plan = this.#plan;
+    switch (plan.method) {
+      case 'scram':
+        return SASL_FAILED;
+      case 'system':
+      case 'reject':
+        return plan.failedText;
+      default:
+        return PASSWORD_FAILED;
+    }
   }
 
   #fail(

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { assertNever } from '../base/assert.ts';
 import { isEqualConstantTime } from './constant-time.ts';
 import { LazyVerifier } from './lazy-verifier.ts';
-import { UNKNOWN_USER, type LoginMethod, type LoginPlan, type PlainPlan } from './login-plan.ts';
+import { UNKNOWN_USER, type LoginMethod, type PlainPlan, type StoredPlan } from './login-plan.ts';
 import { md5Digest } from './md5.ts';
 import { mockVerifier, SALT_BYTES } from './mock-verifier.ts';
 import type { PasswordDeriver } from './password-derivation.ts';
@@ -45,6 +45,7 @@ export class Credentials {
   #scramShare = 0;
   readonly #lazyVerifiers = new Map<string, LazyVerifier>();
   readonly #learntKeys = new Map<string, ScramKeys>();
+  readonly #learntPasswords = new Map<string, string>();
 
   constructor(options: CredentialsOptions) {
     this.#deriver = options.deriver;
@@ -88,7 +89,25 @@ export class Credentials {
 
   /** Says what to log in to PostgreSQL with as `user`; an unknown user has no secret. */
   serverSecret(user: string): ServerCredential {
+    const password = this.#learntPasswords.get(user);
+    if (password !== undefined) {
+      return { secret: { kind: 'plain', password }, keys: null };
+    }
     return { secret: this.#secretOf(user), keys: this.#learntKeys.get(user) ?? null };
+  }
+
+  /**
+   * Keeps a password that somebody else has found right, to log in to PostgreSQL with.
+   *
+   * @source PgBouncer: with `auth_type` pam the password of the client is that for the server.
+   */
+  learnPassword(user: string, password: string): void {
+    this.#learntPasswords.set(user, password);
+  }
+
+  /** Forgets all passwords learnt: nobody else judges passwords any more. */
+  forgetPasswords(): void {
+    this.#learntPasswords.clear();
   }
 
   /**
@@ -110,7 +129,7 @@ export class Credentials {
    *
    * @source PgBouncer manual, "auth_type"
    */
-  resolveLogin(method: LoginMethod, user: string): LoginPlan {
+  resolveLogin(method: LoginMethod, user: string): StoredPlan {
     switch (method) {
       case 'any':
         return { method: 'trust', isKnown: true };
@@ -138,7 +157,7 @@ export class Credentials {
     return { method: 'plain', user, secret: mock, refusal: this.#refusal(user) };
   }
 
-  #planMd5(user: string): LoginPlan {
+  #planMd5(user: string): StoredPlan {
     const secret = this.#secretOf(user);
     switch (secret.kind) {
       case 'scram':
@@ -161,7 +180,7 @@ export class Credentials {
     }
   }
 
-  #planScram(user: string): LoginPlan {
+  #planScram(user: string): StoredPlan {
     const secret = this.#secretOf(user);
     if (secret.kind === 'scram') {
       const source = { kind: 'stored', verifier: secret } as const;

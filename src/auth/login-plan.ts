@@ -1,7 +1,9 @@
+import type { SqlState } from '../protocol/sqlstate.ts';
 import type { LazyVerifier } from './lazy-verifier.ts';
 import type { Md5Secret, PlainSecret, ScramVerifier } from './secret.ts';
+import type { SystemPlan } from './system-login.ts';
 
-/** The values of `auth_type`, and methods of HBA rules, that {@link LoginPlan} covers. */
+/** The values of `auth_type`, and methods of HBA rules, that need nothing but the users file. */
 export type LoginMethod = 'any' | 'trust' | 'plain' | 'md5' | 'scram-sha-256';
 
 /** No password is asked. */
@@ -44,13 +46,28 @@ export type ScramVerifierSource =
   | { readonly kind: 'stored'; readonly verifier: ScramVerifier }
   | { readonly kind: 'derived'; readonly lazy: LazyVerifier };
 
+/** A login that is checked by what the users file has. */
+export type StoredPlan = TrustPlan | PlainPlan | Md5Plan | ScramPlan;
+
+/** Nothing that the client may say can help. */
+export interface RejectPlan {
+  readonly method: 'reject';
+  /** The true reason, for the log. */
+  readonly reason: string;
+  readonly failedText: string;
+  readonly failedSqlstate: SqlState;
+}
+
 /** How one login attempt is to be checked. */
-export type LoginPlan = TrustPlan | PlainPlan | Md5Plan | ScramPlan;
+export type LoginPlan = StoredPlan | SystemPlan | RejectPlan;
 
 /** The refusal of a user that does not exist. */
 export const UNKNOWN_USER = 'no such user';
 
 /** Tells whether a login fails because there is no such user; the client must not learn it. */
 export function isUnknownUser(plan: LoginPlan): boolean {
-  return plan.method === 'trust' ? !plan.isKnown : plan.refusal === UNKNOWN_USER;
+  if (plan.method === 'trust') {
+    return !plan.isKnown;
+  }
+  return 'refusal' in plan && plan.refusal === UNKNOWN_USER;
 }

@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import type { ClientCertificate } from '../auth/certificate-identity.ts';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
-import { isUnknownUser, type LoginPlan } from '../auth/login-plan.ts';
+import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeErrorResponse } from '../protocol/backend-writer.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
@@ -10,9 +12,9 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
-import type { Admission, ClientHost } from './client-host.ts';
+import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
 import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
-import { clientLogFields, logClientClosed } from './client-log.ts';
+import { clientLogFields, logClientClosed, logLoginAttempt } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { RequestIntake } from './request-intake.ts';
@@ -48,7 +50,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly connectedAtMs: number;
   /** Name of the unix socket it came by; null for TCP. */
   readonly unixPath: string | null;
+  /** Whether what it sends is encrypted. */
+  readonly isTls: boolean = false;
+  /** The verified certificate that it has shown; null for none. */
+  readonly clientCertificate: ClientCertificate | null = null;
   parameters: ParameterValues = [];
+  replication: Replication | null = null;
   link: Link | null = null;
   pool: RelayPool | null = null;
   /** Who it is; null until its startup message has been accepted. */
@@ -65,6 +72,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   closedAtMs = 0;
   /** Process id of its cancel key; 0 until it has one. */
   keyProcessId = 0;
+  /** Null unless it has sent a cancel request. */
+  cancelProgress: CancelProgress | null = null;
   /** Whether it counts towards the limits of clients. */
   isCounted = false;
 
@@ -78,7 +87,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
-  #isCancelRequest = false;
   #isSuspendWanted = false;
   #isSuspended = false;
 
@@ -95,7 +103,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         },
         onStartup: (startup) => this.#onStartup(startup),
         onCancelRequest: (processId, secret) => {
-          this.#isCancelRequest = true;
+          this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
           host.cancel(this, processId, secret);
         },
         onAuthenticated: (success, rest) => {
@@ -149,6 +157,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       return startup;
     }
     this.parameters = startup.values;
+    this.replication = startup.replication;
     if (this.#host.settings.applicationNameAddHost) {
       this.#addHostToApplicationName();
     }
@@ -159,16 +168,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { user, database, consoleRole } = admission;
     const databaseName = database?.name ?? startup.database;
     this.identity = { user, database, consoleRole, databaseName, version: packet.version };
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('client_login_attempted', {
-        ...this.logFields(),
-        tls: 'no',
-        replication: 'no',
-      });
-    }
-    if (isUnknownUser(admission.plan)) {
-      this.#host.logger.info('user_unknown', this.logFields());
-    }
+    logLoginAttempt(this, this.#host, admission.plan);
     return admission.plan;
   }
 
@@ -205,28 +205,41 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       return;
     }
     this.pool = pool;
-    if (pool.welcome === null) {
+    if (pool.welcome === null || this.replication !== null) {
       this.#stream.write(authenticated);
       pool.addWelcomeClient(this);
     } else {
-      this.#enter(pool, authenticated);
+      this.#enter(pool, authenticated, pool.welcome);
     }
   }
 
   onWelcomeKnown(): void {
-    if (this.pool !== null) {
-      this.#enter(this.pool, null);
+    if (this.pool !== null && this.pool.welcome !== null) {
+      this.#enter(this.pool, null, this.pool.welcome);
     }
   }
 
-  /** @param authenticated - goes out in the same write as the welcome; null when it has gone. */
-  #enter(pool: RelayPool, authenticated: Buffer | null): void {
+  onOwnServer(server: ServerEnd, welcome: ReadonlyMap<string, string>): void {
+    server.link.pairWithOwner(this);
+    // The server has had its parameters from the start, and has told what became of them.
+    this.parameters = this.#host.tracked.emptyValues();
+    this.#enter(server.pool, null, welcome);
+  }
+
+  /**
+   * @param authenticated - goes out in the same write as the welcome; null when it has gone.
+   * @param reported - what the server says about itself.
+   */
+  #enter(
+    pool: RelayPool,
+    authenticated: Buffer | null,
+    reported: ReadonlyMap<string, string>,
+  ): void {
     pool.addClient(this);
     const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
     this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
     pool.stats.clientLoginCount++;
     const key = this.#host.issueKey(this);
-    const reported = pool.welcome ?? new Map<string, string>();
     const session = sessionParameters(reported, this.#host.tracked, this.parameters);
     // Clients that are alike share the strings.
     this.parameters = [...session.values];
@@ -546,8 +559,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    const isWorthLogging = this.#isWorthLogging;
-    logClientClosed(this, this.#host, { reason, isWorthLogging });
+    logClientClosed(this, this.#host, { reason, isWorthLogging: this.#isWorthLogging });
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();
@@ -573,7 +585,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return this.identity !== null || this.#login === null || this.#isCancelRequest;
+    return this.identity !== null || this.#login === null || this.cancelProgress !== null;
   }
 
   /** Closes the socket at once; the end of lingering. */

@@ -43,6 +43,14 @@ export interface IssuedKey {
   readonly secret: Buffer;
 }
 
+/** How far the cancel request that a connection has sent has come. Kept by who deals with it. */
+export interface CancelProgress {
+  /** As SHOW CLIENTS has it: before and after the request has been passed on. */
+  state: 'waiting_cancel_req' | 'active_cancel_req';
+  /** The peer that it is passed on to; null for a client of our own. */
+  peerId: number | null;
+}
+
 /** What client connections need from around them. */
 export interface ClientHost extends LoginTools {
   readonly logger: Logger;

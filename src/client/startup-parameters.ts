@@ -1,3 +1,4 @@
+import type { Replication } from '../pool/members.ts';
 import { parseOptions } from '../protocol/options-parser.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import {
@@ -13,6 +14,8 @@ export interface StartupParameters {
   readonly database: string;
   /** Tracked parameters that the client gave. */
   readonly values: ParameterValues;
+  /** Null unless the client replicates. Consoles do not. */
+  readonly replication: Replication | null;
 }
 
 /** Why a client is refused for its parameters. */
@@ -39,20 +42,32 @@ export interface StartupRules {
   readonly isLenient: (database: string) => boolean;
 }
 
+/** Parameters with a meaning of their own. */
+const OWN_NAMES: readonly string[] = ['user', 'database', 'replication'];
 /** Longest user name, in bytes. */
 const MAX_USER_BYTES = 127;
-const FALSE_WORDS = ['false', 'off', 'no', '0'];
 
-/** PostgreSQL takes any unique prefix of these; text that is none of them counts as false here. */
-function isReplication(value: string): boolean {
+/**
+ * Reads `replication`. PostgreSQL takes any unique prefix of the words of a boolean.
+ *
+ * COMPAT: text that is none of them is an error in PostgreSQL and counts as false here.
+ */
+export function replicationKind(value: string): Replication['kind'] | null {
+  if (value === 'database') {
+    return 'logical';
+  }
   const word = value.toLowerCase();
-  if (word === 'database') {
-    return true;
+  const isTrue =
+    word !== '' && ('true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on');
+  return isTrue || word === '1' ? 'physical' : null;
+}
+
+/** How PgBouncer's log tells what kind of client has come. */
+export function replicationWord(replication: Replication | null): string {
+  if (replication === null) {
+    return 'no';
   }
-  if (word === '' || FALSE_WORDS.some((text) => text.startsWith(word))) {
-    return false;
-  }
-  return 'true'.startsWith(word) || 'yes'.startsWith(word) || word === 'on' || word === '1';
+  return replication.kind === 'logical' ? 'database' : 'yes';
 }
 
 function refusal(error: PoolerError): StartupRefusal {
@@ -113,17 +128,16 @@ export function readStartupParameters(
   }
   const named = parameters.get('database') ?? '';
   const database = named === '' ? user : named;
-  const reader = new ParameterReader(rules, rules.isLenient(database));
+  const isLenient = rules.isLenient(database);
+  const kind = isLenient ? null : replicationKind(parameters.get('replication') ?? '');
+  const reader = new ParameterReader(rules, isLenient);
   for (const [name, value] of parameters) {
-    if (name === 'user' || name === 'database' || name.startsWith('_pq_.')) {
+    if (OWN_NAMES.includes(name) || name.startsWith('_pq_.')) {
       continue;
     }
-    if (name === 'replication') {
-      if (isReplication(value)) {
-        return refusal(poolerError('replicationUnsupported'));
-      }
-    } else if (name === 'options') {
-      const problem = reader.takeOptions(value);
+    if (name === 'options') {
+      // Those of a replication client are for its own server connection.
+      const problem = kind === null ? reader.takeOptions(value) : null;
       if (problem !== null) {
         return problem;
       }
@@ -132,5 +146,6 @@ export function readStartupParameters(
       return { error: poolerError('unsupportedStartupParameter', name), refused };
     }
   }
-  return { user, database, values: reader.values };
+  const replication = kind === null ? null : { kind, options: parameters.get('options') ?? null };
+  return { user, database, values: reader.values, replication };
 }

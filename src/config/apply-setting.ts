@@ -1,3 +1,4 @@
+import { findAuthProblems } from './auth-rules.ts';
 import { keyForMessage, quoteForMessage } from './config-error.ts';
 import type { Config } from './config.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
@@ -44,5 +45,8 @@ export function applySetting(config: Config, key: string, valueText: string): Se
     return { config };
   }
   const settings = { ...config.settings, [propertyName(name, setting)]: parsed.value };
-  return { config: { ...config, settings } };
+  const [conflict] = findAuthProblems(settings);
+  return conflict === undefined
+    ? { config: { ...config, settings } }
+    : { problem: conflict.problem };
 }

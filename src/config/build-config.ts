@@ -1,7 +1,8 @@
-import { keyForMessage } from './config-error.ts';
+import { findAuthProblems } from './auth-rules.ts';
+import { keyForMessage, WHOLE_FILE } from './config-error.ts';
 import type { Place, ProblemList } from './config-error.ts';
-import { databaseConfig, userConfig, valuesOf } from './config.ts';
-import type { Config, DatabaseConfig, Settings, UserConfig } from './config.ts';
+import { databaseConfig, peerConfig, userConfig, valuesOf } from './config.ts';
+import type { Config, DatabaseConfig, PeerConfig, Settings, UserConfig } from './config.ts';
 import { adviseOn } from './config-advice.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
 import { YAML_DIALECT } from './dialect.ts';
@@ -9,13 +10,14 @@ import type { ReadContext } from './dialect.ts';
 import { checkEntryName } from './entry-name.ts';
 import { readEnvironment } from './environment.ts';
 import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
+import { parsePeerId, PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
-import { readSection, reportRepeated } from './read-section.ts';
+import { findSetting, readSection, reportRepeated } from './read-section.ts';
 import type { SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
 
 const GLOBAL_SECTIONS: readonly string[] = ['maitred', 'pgbouncer'];
-const SECTIONS = 'maitred (or pgbouncer), databases, users';
+const SECTIONS = 'maitred (or pgbouncer), databases, users, peers';
 
 /** The sections of a file as written. */
 export interface RawSections {
@@ -23,6 +25,7 @@ export interface RawSections {
   readonly settings: readonly RawMap[];
   readonly databases: RawMap;
   readonly users: RawMap;
+  readonly peers: RawMap;
 }
 
 function describeNode(node: RawNode): string {
@@ -42,9 +45,9 @@ function asMap(node: RawNode, key: string, problems: ProblemList): RawMap {
   return { kind: 'map', place: node.place, entries: [] };
 }
 
-/** Reads the named entries of `databases` or `users`. */
+/** Reads the named entries of `databases`, `users` or `peers`. */
 function readEntries<T>(
-  section: 'databases' | 'users',
+  section: 'databases' | 'users' | 'peers',
   map: RawMap,
   context: ReadContext,
   readEntry: (entry: RawEntry, prefix: string) => T,
@@ -57,7 +60,8 @@ function readEntries<T>(
     if (dialect.isLastWinning || !reportRepeated(key, entry, places, problems)) {
       const wrong = checkEntryName(section, entry.key);
       if (wrong !== null) {
-        problems.add(entry.keyPlace, key, wrong);
+        const where = section === 'peers' ? problems.inConfiguration(entry.keyPlace) : '';
+        problems.add(entry.keyPlace, key, `${wrong}${where}`);
       }
       results.set(entry.key, readEntry(entry, key));
     }
@@ -79,6 +83,22 @@ function readUsers(map: RawMap, context: ReadContext): ReadonlyMap<string, UserC
     const section = { name: 'users', prefix, table: USER_KEYS } as const;
     return userConfig(entry.key, readSection(section, keys, context));
   });
+}
+
+function readPeers(map: RawMap, context: ReadContext): ReadonlyMap<number, PeerConfig> {
+  const { problems } = context;
+  const entries = readEntries('peers', map, context, (entry, prefix) => {
+    const keys = asMap(entry.value, prefix, problems);
+    const section = { name: 'peers', prefix, table: PEER_KEYS } as const;
+    const given = readSection(section, keys, context);
+    const id = parsePeerId(entry.key);
+    if (id !== null && !keys.entries.some(({ key }) => key === 'host')) {
+      const where = problems.inConfiguration(entry.keyPlace);
+      problems.add(entry.keyPlace, prefix, `host was not provided for peer ${entry.key}${where}`);
+    }
+    return peerConfig(id ?? 0, given);
+  });
+  return new Map([...entries.values()].map((peer) => [peer.id, peer]));
 }
 
 const SETTINGS_SECTION = { name: 'maitred', prefix: '', table: GLOBAL_SETTINGS } as const;
@@ -110,9 +130,9 @@ function splitSections(root: RawMap, problems: ProblemList): ReadonlyMap<string,
   const places = new Map<string, Place>();
   for (const entry of root.entries) {
     const name = GLOBAL_SECTIONS.includes(entry.key) ? 'maitred' : entry.key;
-    if (!['maitred', 'databases', 'users'].includes(name)) {
-      const known = entry.key === 'peers' ? 'section not supported yet' : 'unknown section';
-      problems.add(entry.keyPlace, entry.key, `${known}: ${keyForMessage(entry.key)}`, SECTIONS);
+    if (!['maitred', 'databases', 'users', 'peers'].includes(name)) {
+      const sentence = `unknown section: ${keyForMessage(entry.key)}`;
+      problems.add(entry.keyPlace, entry.key, sentence, SECTIONS);
     } else if (!reportRepeated(name, entry, places, problems)) {
       sections.set(name, entry.value);
     }
@@ -147,7 +167,15 @@ export function sectionsOf(root: RawNode, problems: ProblemList): RawSections {
     settings: [section('maitred')],
     databases: section('databases'),
     users: section('users'),
+    peers: section('peers'),
   };
+}
+
+/** Where a global setting was written last; the whole file when it was not. */
+function placeOf(name: string, sections: RawSections): Place {
+  const entries = sections.settings.flatMap((map) => map.entries);
+  const isNamed = ({ key }: RawEntry): boolean => findSetting(GLOBAL_SETTINGS, key)?.name === name;
+  return entries.findLast(isNamed)?.keyPlace ?? WHOLE_FILE;
 }
 
 /**
@@ -166,7 +194,12 @@ export function buildConfig(sections: RawSections, context: ReadContext): Config
     settings: readSettings(sections, context),
     databases: readDatabases(sections.databases, context),
     users: readUsers(sections.users, context),
+    peers: readPeers(sections.peers, context),
   };
+  problems.throwIfAny();
+  for (const { key, problem } of findAuthProblems(parts.settings)) {
+    problems.add(placeOf(key, sections), key, problem);
+  }
   problems.throwIfAny();
   return { ...parts, warnings: [...problems.warnings, ...adviseOn(parts)] };
 }

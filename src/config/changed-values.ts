@@ -1,7 +1,8 @@
-import { databaseConfig, DEFAULT_SETTINGS, userConfig } from './config.ts';
-import type { Config, DatabaseConfig, UserConfig } from './config.ts';
+import { databaseConfig, DEFAULT_SETTINGS, peerConfig, userConfig } from './config.ts';
+import type { Config, DatabaseConfig, PeerConfig, UserConfig } from './config.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
 import { SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import { propertyName } from './setting.ts';
 import type { Setting, SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
@@ -45,4 +46,9 @@ export function changedDatabaseKeys(database: DatabaseConfig): readonly ChangedV
 /** Lists the keys of a user that differ from those of an entry without any. */
 export function changedUserKeys(user: UserConfig): readonly ChangedValue[] {
   return changedValues(Object.entries(USER_KEYS), user, userConfig(user.name));
+}
+
+/** Lists the keys of a peer that differ from those of an entry without any. */
+export function changedPeerKeys(peer: PeerConfig): readonly ChangedValue[] {
+  return changedValues(Object.entries(PEER_KEYS), peer, peerConfig(peer.id));
 }

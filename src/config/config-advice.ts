@@ -2,6 +2,9 @@ import type { Config } from './config.ts';
 
 type Parts = Omit<Config, 'warnings'>;
 
+/** Ways to log in that admit users whom auth_file does not have. */
+const WITHOUT_USERS_FILE: readonly string[] = ['any', 'hba', 'ldap'];
+
 function adviseOnAccess({ settings, databases }: Parts): string[] {
   const advice: string[] = [];
   if (databases.size === 0) {
@@ -10,7 +13,10 @@ function adviseOnAccess({ settings, databases }: Parts): string[] {
   if (settings.listenAddr.length === 0 && settings.unixSocketDir === '') {
     advice.push('listen_addr and unix_socket_dir are both empty: nothing to listen on');
   }
-  if (settings.authType !== 'any' && (settings.authFile ?? '') === '') {
+  if (settings.authType === 'hba' && settings.authHbaFile === '') {
+    advice.push('auth_type hba without auth_hba_file: nobody can log in');
+  }
+  if (!WITHOUT_USERS_FILE.includes(settings.authType) && (settings.authFile ?? '') === '') {
     advice.push(`auth_type ${settings.authType} without auth_file: no user is known`);
   }
   if (settings.authType === 'any') {
@@ -36,6 +42,12 @@ function adviseOnPools({ settings, databases }: Parts): string[] {
   return advice;
 }
 
+function adviseOnPeers({ settings, peers }: Parts): string[] {
+  return peers.size > 0 && settings.peerId === 0
+    ? ['peers are configured, but peer_id is 0: no cancel request is passed on to them']
+    : [];
+}
+
 /**
  * Finds combinations that are allowed but can hardly be meant.
  *
@@ -43,6 +55,6 @@ function adviseOnPools({ settings, databases }: Parts): string[] {
  * @returns One sentence for the log each, naming the file.
  */
 export function adviseOn(parts: Parts): readonly string[] {
-  const advice = [...adviseOnAccess(parts), ...adviseOnPools(parts)];
+  const advice = [...adviseOnAccess(parts), ...adviseOnPools(parts), ...adviseOnPeers(parts)];
   return advice.map((sentence) => `${parts.file}: ${sentence}`);
 }

@@ -1,5 +1,6 @@
 import { DATABASE_KEYS } from './database-keys.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import type { Setting, SettingGroup, SettingTable } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
 import { describeAllowed, showValue } from './value-text.ts';
@@ -18,7 +19,7 @@ maitred reads one file: YAML when its name ends in \`.yaml\` or \`.yml\`, else P
 
 ## YAML
 
-The file has up to three sections. \`config/maitred.schema.json\` describes it to editors.
+The file has up to four sections. \`config/maitred.schema.json\` describes it to editors.
 
 \`\`\`yaml
 maitred:
@@ -29,9 +30,11 @@ databases:
   '*': { host: 127.0.0.1 }
 users:
   alice: { pool_mode: session }
+peers:
+  2: { host: 10.0.0.2 }
 \`\`\`
 
-- \`maitred\` (or \`pgbouncer\`) holds the global settings, \`databases\` what clients may connect to, \`users\` what is different for a user.
+- \`maitred\` (or \`pgbouncer\`) holds the global settings, \`databases\` what clients may connect to, \`users\` what is different for a user, \`peers\` where cancel requests are passed on to (see \`peer_id\`).
 - A time is a number of seconds or has a unit: \`500ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. A size is a number of bytes or has a unit: \`64kB\`, \`256MB\`, \`1GB\`.
 - A switch is \`on\` or \`off\`, \`true\` or \`false\`, \`yes\` or \`no\`, \`1\` or \`0\`. A list is a YAML list, or words separated by commas or spaces.
 - The database \`*\` (in quotes) is the template for names that have no entry of their own. The names \`pgbouncer\` and \`maitred\` are reserved for the console.
@@ -41,13 +44,13 @@ users:
 
 ## pgbouncer.ini
 
-PgBouncer's own files are read as PgBouncer reads them: the sections \`[pgbouncer]\`, \`[databases]\`, \`[users]\`, \`%include\`, connection strings, integers as in C (\`0x10\`, \`010\`), times in decimal seconds without a unit, switches as numbers, the last of repeated keys, comments on lines of their own. What is different:
+PgBouncer's own files are read as PgBouncer reads them: the sections \`[pgbouncer]\`, \`[databases]\`, \`[users]\`, \`[peers]\`, \`%include\`, connection strings, integers as in C (\`0x10\`, \`010\`), times in decimal seconds without a unit, switches as numbers, the last of repeated keys, comments on lines of their own. What is different:
 
 - All problems are reported, not the first only, and nothing of a file with problems is used.
 - A number in a connection string must begin with digits: \`pool_size=abc\` is refused where PgBouncer reads 0. Text after the number is dropped with a warning.
 - Text that touches the closing quote of a value in a connection string is a syntax error where PgBouncer drops a character.
 - Values that no setting can have, such as a negative \`default_pool_size\`, are refused.
-- \`[peers]\` must be empty.
+- Entries of \`[peers]\` need a number from 1 to 65535 as their name, and a \`host\`.
 - Some settings that are not supported yet may have any value, or PgBouncer's default, and take effect as if they were left out; a warning tells so. They are marked below with what happens instead.
 
 ## Environment
@@ -147,6 +150,8 @@ export function renderConfigDoc(): string {
     renderTable(DATABASE_KEYS, '###', none),
     '## Keys of a user',
     renderTable(USER_KEYS, '###', none),
+    '## Keys of a peer',
+    renderTable(PEER_KEYS, '###', none),
   ];
   return `${parts.join('\n\n')}\n`;
 }

@@ -1,5 +1,6 @@
 import { DATABASE_KEYS } from './database-keys.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import type { Setting, SettingTable, SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
 import { describeAllowed } from './value-text.ts';
@@ -163,11 +164,18 @@ export function configSchema(): JsonSchema {
       pgbouncer: { description: "PgBouncer's name of `maitred`.", $ref: '#/$defs/settings' },
       databases: entriesSchema('What clients may connect to.', 'database', 63),
       users: entriesSchema('What is different for a user.', 'user', 127),
+      peers: {
+        description: 'Where cancel requests are passed on to, by peer_id.',
+        type: ['object', 'null'],
+        propertyNames: { pattern: '^[1-9][0-9]{0,4}$' },
+        additionalProperties: { $ref: '#/$defs/peer', required: ['host'] },
+      },
     },
     $defs: {
       settings: tableSchema(GLOBAL_SETTINGS),
       database: tableSchema(DATABASE_KEYS),
       user: tableSchema(USER_KEYS),
+      peer: tableSchema(PEER_KEYS),
       ...DEFINITIONS,
     },
   };

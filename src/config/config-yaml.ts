@@ -1,4 +1,9 @@
-import { changedDatabaseKeys, changedSettings, changedUserKeys } from './changed-values.ts';
+import {
+  changedDatabaseKeys,
+  changedPeerKeys,
+  changedSettings,
+  changedUserKeys,
+} from './changed-values.ts';
 import type { ChangedValue } from './changed-values.ts';
 import type { Config } from './config.ts';
 import type { Setting } from './setting.ts';
@@ -64,8 +69,8 @@ function section(name: string, lines: readonly string[]): string {
  * Writes the YAML file of a configuration: what is not at its default.
  *
  * @param config - Any configuration. Its passwords are written in clear, as a file needs them.
- * @returns The three sections, ending with a newline. Read again, they give the same settings,
- * databases and users.
+ * @returns The sections, that of the peers if there are any, ending with a newline. Read again,
+ * they give the same settings, databases, users and peers.
  */
 export function renderConfigYaml(config: Config): string {
   const settings = changedSettings(config).map((row) => `  ${row.name}: ${yamlValue(row)}`);
@@ -73,10 +78,14 @@ export function renderConfigYaml(config: Config): string {
     entry(database.name, changedDatabaseKeys(database)),
   );
   const users = [...config.users.values()].map((user) => entry(user.name, changedUserKeys(user)));
+  const peers = [...config.peers.values()].map((peer) =>
+    entry(String(peer.id), changedPeerKeys(peer)),
+  );
   const sections = [
     section('maitred', settings),
     section('databases', databases),
     section('users', users),
+    ...(peers.length === 0 ? [] : [section('peers', peers)]),
   ];
   return `${sections.join('\n\n')}\n`;
 }

@@ -1,5 +1,6 @@
 import { DATABASE_KEYS } from './database-keys.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import { propertyName } from './setting.ts';
 import type { SettingTable, SettingValue, ValuesOf } from './setting.ts';
 import type { POOL_MODES } from './settings-pooling.ts';
@@ -29,6 +30,12 @@ export type DatabaseConfig = { readonly name: string } & ValuesOf<typeof DATABAS
 /** One entry of `users`. `null` inherits from the database, or from the global settings. */
 export type UserConfig = { readonly name: string } & ValuesOf<typeof USER_KEYS>;
 
+/** One entry of `peers`. `poolSize` `null` inherits `default_pool_size`. */
+export type PeerConfig = { readonly id: number; readonly host: string } & Omit<
+  ValuesOf<typeof PEER_KEYS>,
+  'host'
+>;
+
 /** A whole configuration, immutable: a reload makes a new one. */
 export interface Config {
   /** The file it was read from, as given. */
@@ -37,6 +44,8 @@ export interface Config {
   /** By name; the template for unknown names is `*`. */
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
   readonly users: ReadonlyMap<string, UserConfig>;
+  /** Processes that cancel requests are passed on to, by their `peer_id`. */
+  readonly peers: ReadonlyMap<number, PeerConfig>;
   /** Sentences for the log about values that were accepted but look wrong or do nothing. */
   readonly warnings: readonly string[];
 }
@@ -90,4 +99,18 @@ export function userConfig(
   given: ReadonlyMap<string, SettingValue> = new Map(),
 ): UserConfig {
   return { name, ...valuesOf(USER_KEYS, given) };
+}
+
+/**
+ * Builds a peer entry from parsed values.
+ *
+ * @param id - 1 to 65535.
+ * @param given - Parsed values by PgBouncer's name; `host` counts as empty when it is missing.
+ */
+export function peerConfig(
+  id: number,
+  given: ReadonlyMap<string, SettingValue> = new Map(),
+): PeerConfig {
+  const values = valuesOf(PEER_KEYS, given);
+  return { id, ...values, host: values.host ?? '' };
 }

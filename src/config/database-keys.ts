@@ -85,7 +85,7 @@ export const DATABASE_KEYS = {
   }),
   connect_query: str({
     default: null,
-    doc: 'Query sent once on each new server connection before its first use. Its errors are logged and do no harm.',
+    doc: 'Query sent once on each new server connection before its first use, those of replication clients apart. Its errors are logged and do no harm.',
   }),
   client_encoding: str({
     default: null,

@@ -4,8 +4,8 @@ import type { Setting } from './setting.ts';
 import { describeAllowed, parseValue } from './value-text.ts';
 import type { ParsedValue } from './value-text.ts';
 
-/** Whose keys a section holds: the global settings, or those of one database or user. */
-export type Scope = 'maitred' | 'databases' | 'users';
+/** Whose keys a section holds: the global settings, or those of one database, user or peer. */
+export type Scope = 'maitred' | 'databases' | 'users' | 'peers';
 
 /** What differs between file formats once their lines are read. */
 export interface Dialect {

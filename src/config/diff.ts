@@ -1,6 +1,7 @@
-import type { Config, DatabaseConfig, Settings, UserConfig } from './config.ts';
+import type { Config, DatabaseConfig, PeerConfig, Settings, UserConfig } from './config.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
 import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import { propertyName } from './setting.ts';
 import type { SettingTable, SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
@@ -13,6 +14,12 @@ export interface ChangedDatabase {
   readonly keys: readonly string[];
   /** Whether existing server connections lead to the wrong place now and must be replaced. */
   readonly reconnect: boolean;
+}
+
+/** A peer entry that is in both configurations with different values. */
+export interface ChangedPeer {
+  readonly name: number;
+  readonly keys: readonly string[];
 }
 
 /** A user entry that is in both configurations with different values. */
@@ -33,6 +40,10 @@ export interface ConfigDiff {
   readonly addedUsers: readonly string[];
   readonly removedUsers: readonly string[];
   readonly changedUsers: readonly ChangedUser[];
+  /** Peers by their ids. */
+  readonly addedPeers: readonly number[];
+  readonly removedPeers: readonly number[];
+  readonly changedPeers: readonly ChangedPeer[];
 }
 
 /**
@@ -60,18 +71,18 @@ function changedKeys(table: SettingTable, oldValues: object, nextValues: object)
     .map(([name]) => name);
 }
 
-interface EntryDiff {
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
-  readonly changed: readonly ChangedUser[];
+interface EntryDiff<K> {
+  readonly added: readonly K[];
+  readonly removed: readonly K[];
+  readonly changed: readonly { readonly name: K; readonly keys: readonly string[] }[];
 }
 
-function diffEntries<T extends DatabaseConfig | UserConfig>(
+function diffEntries<K, T extends DatabaseConfig | UserConfig | PeerConfig>(
   table: SettingTable,
-  before: ReadonlyMap<string, T>,
-  after: ReadonlyMap<string, T>,
-): EntryDiff {
-  const changed: ChangedUser[] = [];
+  before: ReadonlyMap<K, T>,
+  after: ReadonlyMap<K, T>,
+): EntryDiff<K> {
+  const changed: { name: K; keys: readonly string[] }[] = [];
   for (const [name, next] of after) {
     const old = before.get(name);
     const keys = old === undefined ? [] : changedKeys(table, old, next);
@@ -97,6 +108,7 @@ export function diffConfigs(old: Config, next: Config): ConfigDiff {
   const inOrder = SETTINGS_IN_SHOW_ORDER.filter(([name]) => names.has(name));
   const databases = diffEntries(DATABASE_KEYS, old.databases, next.databases);
   const users = diffEntries(USER_KEYS, old.users, next.users);
+  const peers = diffEntries(PEER_KEYS, old.peers, next.peers);
   return {
     changedSettings: inOrder.filter(([, row]) => row.reloadable).map(([name]) => name),
     needsRestart: inOrder.filter(([, row]) => !row.reloadable).map(([name]) => name),
@@ -109,6 +121,9 @@ export function diffConfigs(old: Config, next: Config): ConfigDiff {
     addedUsers: users.added,
     removedUsers: users.removed,
     changedUsers: users.changed,
+    addedPeers: peers.added,
+    removedPeers: peers.removed,
+    changedPeers: peers.changed,
   };
 }
 

@@ -1,3 +1,5 @@
+import { parsePeerId } from './peer-keys.ts';
+
 /** Names of the console's own database. */
 const RESERVED_DATABASES: readonly string[] = ['pgbouncer', 'maitred'];
 
@@ -11,7 +13,16 @@ const LONGEST_NAME = { databases: 63, users: 127 } as const;
  * @param name - As written.
  * @returns What is wrong as a sentence, or `null`.
  */
-export function checkEntryName(section: 'databases' | 'users', name: string): string | null {
+export function checkEntryName(
+  section: 'databases' | 'users' | 'peers',
+  name: string,
+): string | null {
+  if (section === 'peers') {
+    // COMPAT: PgBouncer's own text; the largest id that it takes is 65535 all the same.
+    return parsePeerId(name) === null
+      ? 'ids of peers must be a number larger than 0 and at most 65536'
+      : null;
+  }
   const noun = section === 'databases' ? 'database' : 'user';
   if (name === '') {
     return `a ${noun} name must not be empty`;

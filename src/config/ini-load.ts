@@ -42,6 +42,7 @@ class IniReader {
   readonly #settings: RawEntry[][] = [];
   readonly #databases: RawEntry[] = [];
   readonly #users: RawEntry[] = [];
+  readonly #peers: RawEntry[] = [];
   /** `null` before the first header, `'unknown'` below one that is refused already. */
   #section: SectionName | 'unknown' | null = null;
   #files = 0;
@@ -67,6 +68,7 @@ class IniReader {
       settings: this.#settings.map(map),
       databases: map(this.#databases),
       users: map(this.#users),
+      peers: map(this.#peers),
     };
   }
 
@@ -147,7 +149,7 @@ class IniReader {
         this.#users.push(this.#readEntry(pair, 'users', 'user settings'));
         return;
       case 'peers':
-        this.#refusePeer(pair);
+        this.#peers.push(this.#readEntry(pair, 'peers', 'connection string'));
     }
   }
 
@@ -169,16 +171,6 @@ class IniReader {
       } as const,
     }));
     return { key, keyPlace: place, value: { kind: 'map', place: valuePlace, entries } };
-  }
-
-  #refusePeer(pair: Pair): void {
-    this.#readEntry(pair, 'peers', 'connection string');
-    const id = /^\d{1,5}$/.test(pair.key) ? Number(pair.key) : 0;
-    const sentence =
-      id < 1 || id > 65_535
-        ? 'ids of peers must be a number larger than 0 and at most 65535'
-        : 'peers are not supported yet';
-    this.#refuse(pair.place, `peers.${pair.key}`, sentence, '');
   }
 
   #readInclude({ file, place }: Include, depth: number): void {

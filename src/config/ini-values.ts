@@ -144,6 +144,7 @@ export const INI_DIALECT: Dialect = {
       case 'maitred':
         return `unknown parameter: pgbouncer/${key === '' ? '' : keyForMessage(key)}`;
       case 'databases':
+      case 'peers':
         return `unrecognized connection parameter: ${key}`;
       case 'users':
         return `unrecognized user parameter: ${key}`;

@@ -4,6 +4,7 @@ import { DATABASE_KEYS } from './database-keys.ts';
 import type { ReadContext, Scope } from './dialect.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
 import { nearestName } from './nearest-name.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
 import type { Setting, SettingTable, SettingValue } from './setting.ts';
 import { resolveSecret } from './secret-reference.ts';
@@ -26,6 +27,7 @@ const TABLES: Readonly<Record<Scope, SettingTable>> = {
   maitred: GLOBAL_SETTINGS,
   databases: DATABASE_KEYS,
   users: USER_KEYS,
+  peers: PEER_KEYS,
 };
 
 /**

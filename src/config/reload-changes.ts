@@ -2,6 +2,7 @@ import type { Config } from './config.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
 import { diffConfigs, type ChangedUser } from './diff.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { PEER_KEYS } from './peer-keys.ts';
 import { propertyName } from './setting.ts';
 import type { SettingTable, SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
@@ -9,7 +10,7 @@ import { showValue } from './value-text.ts';
 
 /** One difference between two configurations, as text in PgBouncer's spelling. */
 export interface ReloadChange {
-  readonly kind: 'setting' | 'database' | 'user';
+  readonly kind: 'setting' | 'database' | 'user' | 'peer';
   /** Of the setting, or of the entry. */
   readonly name: string;
   /** The changed key of an entry; null for settings and for whole entries. */
@@ -22,7 +23,7 @@ export interface ReloadChange {
 }
 
 interface EntryChanges {
-  readonly kind: 'database' | 'user';
+  readonly kind: 'database' | 'user' | 'peer';
   readonly table: SettingTable;
   readonly before: ReadonlyMap<string, object>;
   readonly after: ReadonlyMap<string, object>;
@@ -40,6 +41,11 @@ function shown(table: SettingTable, name: string, values: object): string | null
   const all = values as Readonly<Record<string, SettingValue>>;
   const text = showValue(all[propertyName(name, setting)] ?? null, setting);
   return setting.secret && text !== null && text !== '' ? '***' : text;
+}
+
+/** Peers have numbers for names. */
+function namedByText<T>(entries: ReadonlyMap<number, T>): ReadonlyMap<string, T> {
+  return new Map([...entries].map(([id, entry]) => [String(id), entry]));
 }
 
 function entryChanges(entries: EntryChanges): ReloadChange[] {
@@ -66,7 +72,7 @@ function entryChanges(entries: EntryChanges): ReloadChange[] {
  *
  * @param old - The configuration in use.
  * @param next - The one just read.
- * @returns settings first, by name, then databases and users.
+ * @returns settings first, by name, then databases, users and peers.
  */
 export function listReloadChanges(old: Config, next: Config): ReloadChange[] {
   const diff = diffConfigs(old, next);
@@ -99,6 +105,15 @@ export function listReloadChanges(old: Config, next: Config): ReloadChange[] {
       added: diff.addedUsers,
       removed: diff.removedUsers,
       changed: diff.changedUsers,
+    }),
+    ...entryChanges({
+      kind: 'peer',
+      table: PEER_KEYS,
+      before: namedByText(old.peers),
+      after: namedByText(next.peers),
+      added: diff.addedPeers.map(String),
+      removed: diff.removedPeers.map(String),
+      changed: diff.changedPeers.map(({ name, keys }) => ({ name: String(name), keys })),
     }),
   ];
 }

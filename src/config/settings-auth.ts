@@ -1,4 +1,5 @@
 import { int, list, oneOf, str } from './setting.ts';
+import { checkLdapOptions } from './ldap-options.ts';
 import { checkAuthDatabase } from './text-checks.ts';
 
 /** What `auth_query` is when the file names none. */
@@ -7,11 +8,11 @@ const DEFAULT_AUTH_QUERY =
 
 /** Settings of who may connect and who may use the console. */
 export const AUTH_SETTINGS = {
-  auth_type: oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256'], {
+  auth_type: oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'hba', 'ldap'], {
     default: 'md5',
-    notYetValues: ['cert', 'hba', 'peer', 'ldap', 'pam'],
+    notYetValues: ['cert', 'peer', 'pam'],
     group: 'essential',
-    doc: 'How clients prove who they are. `any` and `trust` ask for no password, `any` even forgets the user name.',
+    doc: 'How clients prove who they are. `any` and `trust` ask for no password, `any` even forgets the user name. `hba` decides by the rules of auth_hba_file.',
   }),
   auth_file: str({
     default: null,
@@ -20,22 +21,18 @@ export const AUTH_SETTINGS = {
   }),
   auth_hba_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is read with auth_type hba only' },
-    doc: 'File of host-based rules for auth_type hba.',
+    doc: 'File of host-based rules for auth_type hba, read again on reload.',
   }),
   auth_ident_file: str({
     default: null,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is read with auth_type hba only' },
-    doc: 'File that maps system or certificate names to database users.',
+    doc: 'File of maps from system or certificate names to users, for auth_type hba, read again on reload.',
   }),
   auth_ldap_options: str({
     default: null,
-    support: 'not-yet',
     secret: true,
-    tolerated: { values: 'any', instead: 'they are used with auth_type ldap or hba only' },
-    doc: 'Options for auth_type ldap.',
+    check: checkLdapOptions,
+    allowed: 'name=value with spaces between, such as ldapserver, ldapbasedn, ldapprefix',
+    doc: 'How auth_type ldap finds and checks users; the options are those of PostgreSQL.',
   }),
   auth_query: str({
     default: DEFAULT_AUTH_QUERY,

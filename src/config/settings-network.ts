@@ -1,3 +1,4 @@
+import { MAX_PEER_ID } from './peer-keys.ts';
 import { int, INT_MAX, list, onOff, size, str, time } from './setting.ts';
 import { checkSocketDir } from './text-checks.ts';
 
@@ -110,9 +111,8 @@ export const NETWORK_SETTINGS = {
   }),
   peer_id: int({
     default: 0,
-    max: 16_383,
-    support: 'not-yet',
-    doc: 'Number of this process among its peers, which pass cancel requests on. 0 turns peering off.',
+    max: MAX_PEER_ID,
+    doc: 'Number of this process among its peers, to which it passes cancel requests on that belong to them: each of several processes behind one address has its own. Part of each cancel key. 0 turns peering off.',
   }),
   pkt_buf: size({
     default: 4096,

@@ -18,6 +18,7 @@ const PREFIX_FIELDS: readonly string[] = [
   'address',
   'port',
   'process',
+  'peer',
 ];
 
 /** What PgBouncer says when it gets a signal. */
@@ -85,6 +86,17 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     const place = line === undefined ? show(file) : `${show(file)}:${show(line)}`;
     return `${place}: ${show(problem ?? message)}`;
   }),
+  hba_file_problem: plain(({ kind, file, line, problem, isSkipped }) => {
+    if (line === 0) {
+      return show(problem);
+    }
+    const place = `${show(kind)} line ${show(line)}`;
+    const tail =
+      isSkipped === true
+        ? ` (could not parse ${show(kind)} config line ${show(line)} of ${show(file)})`
+        : '';
+    return `${place}: ${show(problem)}${tail}`;
+  }),
   // Clients
   client_login_attempted: prefixed(
     ({ database, user, tls, replication }) =>
@@ -140,13 +152,15 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       `cleaning up idle pool for user ${show(user)} on db ${show(database)} because: ${show(reason)} (age= ${show(ageSeconds)}s)`,
   ),
   // Cancel requests
-  cancel_forwarded: plain(
-    ({ database, process }) =>
-      `cancel request for a query on db ${show(database)} sent to server process ${show(process)}`,
+  cancel_forwarded: plain(({ database, process, peer, address, port }) =>
+    peer === undefined
+      ? `cancel request for a query on db ${show(database)} sent to server process ${show(process)}`
+      : `cancel request sent to peer ${show(peer)} at ${hostPort(address, port)}`,
   ),
-  cancel_failed: plain(
-    ({ database, process, error }) =>
-      `cancel request for a query on db ${show(database)} not sent to server process ${show(process)}: ${show(error)}`,
+  cancel_failed: plain(({ database, process, peer, address, port, error }) =>
+    peer === undefined
+      ? `cancel request for a query on db ${show(database)} not sent to server process ${show(process)}: ${show(error)}`
+      : `cancel request not sent to peer ${show(peer)} at ${hostPort(address, port)}: ${show(error)}`,
   ),
   // Console
   console_command_issued: plain((_fields, message) => message ?? 'command issued'),
@@ -188,13 +202,17 @@ function prefixed(text: Wording['text']): Wording {
 }
 
 /** The connection that an event is about, as SHOW CLIENTS and SHOW SERVERS have it under `ptr`. */
-function connectionPrefix({ client, server, database, user, address, port }: Fields): string {
+function connectionPrefix(fields: Fields): string {
+  const { client, server, database, user, address, port, peer } = fields;
   const id = client ?? server;
   if (typeof id !== 'number') {
     return '';
   }
   const kind = client === undefined ? 'S' : 'C';
-  const names = `${show(database ?? '(nodb)')}/${show(user ?? '(nouser)')}`;
+  const names =
+    peer === undefined
+      ? `${show(database ?? '(nodb)')}/${show(user ?? '(nouser)')}`
+      : `peer-${show(peer)}`;
   return `${kind}-0x${id.toString(16)}: ${names}@${hostPort(address, port)} `;
 }
 

@@ -5,12 +5,14 @@ import net from 'node:net';
  *
  * @param message - owned by the call from now on.
  * @param onDone - called exactly once; null when the peer has closed after it got the message.
+ * @param onSent - called once the message is on its way.
  * @returns a function that gives up; `onDone` follows.
  */
 export function sendAndAwaitClose(
   target: net.NetConnectOpts,
   message: Buffer,
   onDone: (error: Error | null) => void,
+  onSent: () => void = () => undefined,
 ): () => void {
   const socket = net.connect(target);
   let failure: Error | null = null;
@@ -18,6 +20,7 @@ export function sendAndAwaitClose(
   socket.once('connect', () => {
     isSent = true;
     socket.write(message);
+    onSent();
   });
   socket.on('error', (error) => {
     failure = error;

@@ -21,7 +21,8 @@ export function maintainPool<C extends PoolClient<C, S>, S extends PoolServer<C,
   watchQueue(pool, host, queryWaitTimeoutMs, describeQueue);
   watchHandshakes(pool, host);
   pool.fillToMinimum();
-  if (pool.waitingClients.length > 0 || pool.welcomeClients.length > 0) {
+  const { waitingClients, welcomeClients, replicationClients } = pool;
+  if (waitingClients.length + welcomeClients.length + replicationClients.length > 0) {
     pool.pump();
   }
 }
@@ -128,7 +129,7 @@ function watchHandshakes<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       server.disconnect('test query failed');
     }
   }
-  for (const client of pool.welcomeClients.toArray()) {
+  for (const client of [...pool.welcomeClients.toArray(), ...pool.replicationClients.toArray()]) {
     if (clientLoginTimeoutMs > 0 && nowMs - client.connectedAtMs > clientLoginTimeoutMs) {
       client.disconnect(poolerError('loginTimeoutServerDown'));
     }

@@ -2,10 +2,20 @@ import type { ListNode } from '../base/linked-list.ts';
 import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientState, ServerState } from './states.ts';
 
+/** What makes a client one that replicates: it has a server connection of its own. */
+export interface Replication {
+  /** Logical replication is bound to a database, physical replication is not. */
+  readonly kind: 'logical' | 'physical';
+  /** `options` of its startup packet as given, for the server; null for none. */
+  readonly options: string | null;
+}
+
 /** What a pool sees of a server connection. `S` is the concrete type, `C` that of its clients. */
 export interface PoolServer<C, S extends PoolServer<C, S>> extends ListNode<S> {
   /** Changed by the pool only. */
   state: ServerState;
+  /** The replication client that it was opened for and serves for life; null for all others. */
+  readonly owner: C | null;
   /** When it was launched, in clock ms. */
   readonly connectedAtMs: number;
   /** When the server last sent something, in clock ms. */
@@ -35,6 +45,8 @@ export interface PoolServer<C, S extends PoolServer<C, S>> extends ListNode<S> {
 export interface PoolClient<C extends PoolClient<C, S>, S> extends ListNode<C> {
   /** Changed by the pool only. */
   state: ClientState;
+  /** Null for clients that share the server connections of the pool. */
+  readonly replication: Replication | null;
   /** When it began to wait, in clock ms; 0 while it does not. */
   waitStartMs: number;
   /** Whether the current wait has been announced to the client. */
@@ -45,6 +57,12 @@ export interface PoolClient<C extends PoolClient<C, S>, S> extends ListNode<C> {
   onServerAssigned(server: S): void;
   /** The welcome of the pool is known now. */
   onWelcomeKnown(): void;
+  /**
+   * Its own server connection has logged in, for a replication client.
+   *
+   * @param welcome - what the server reported about itself.
+   */
+  onOwnServer(server: S, welcome: ReadonlyMap<string, string>): void;
   /** Tells the client by a notice that it waits. */
   notifyWait(): void;
   /** Sends `error` and ends the connection; ends in `Pool.onClientClosed`. At most once. */

@@ -18,8 +18,12 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   readonly isSuspended: boolean;
   /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
   readonly isRefusingToQueue: boolean;
-  /** Opens a server connection; it has joined the pool through `addServer` on return. */
-  launch(pool: Pool<C, S>): void;
+  /**
+   * Opens a server connection; it has joined the pool through `addServer` on return.
+   *
+   * @param owner - the replication client that it is for; null for all clients of the pool.
+   */
+  launch(pool: Pool<C, S>, owner: C | null): void;
   /** Closes an idle server connection elsewhere that stands in the way of `pool`, if any. */
   evictFor(pool: Pool<C, S>): boolean;
   /** A server connection is gone: whoever waits for a shared limit may have its turn. */

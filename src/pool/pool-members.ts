@@ -21,6 +21,8 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   readonly activeClients = new LinkedList<C>(ClientState.Active);
   readonly waitingClients = new LinkedList<C>(ClientState.Waiting);
   readonly welcomeClients = new LinkedList<C>(ClientState.WaitingLogin);
+  /** Replication clients without their server connection yet. */
+  readonly replicationClients = new LinkedList<C>(ClientState.WaitingLogin);
 
   constructor(host: PoolHost<C, S>) {
     this.host = host;
@@ -44,7 +46,12 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
 
   /** Clients in any state from WaitingLogin on, count. */
   get clientCount(): number {
-    return this.activeClients.length + this.waitingClients.length + this.welcomeClients.length;
+    return (
+      this.activeClients.length +
+      this.waitingClients.length +
+      this.welcomeClients.length +
+      this.replicationClients.length
+    );
   }
 
   /** The lists of server connections, in the order of SHOW SERVERS. */
@@ -71,7 +78,7 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     } else if (next === ClientState.Waiting) {
       this.waitingClients.push(client);
     } else if (next === ClientState.WaitingLogin) {
-      this.welcomeClients.push(client);
+      (client.replication === null ? this.welcomeClients : this.replicationClients).push(client);
     }
   }
 

@@ -307,6 +307,7 @@ function headWaitStart<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   return Math.min(
     pool.waitingClients.head?.waitStartMs ?? Number.POSITIVE_INFINITY,
     pool.welcomeClients.head?.connectedAtMs ?? Number.POSITIVE_INFINITY,
+    pool.replicationClients.head?.connectedAtMs ?? Number.POSITIVE_INFINITY,
   );
 }
 

@@ -81,7 +81,10 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     this.changeClientState(client, ClientState.Active);
   }
 
-  /** Adds an authenticated client that must wait for the first server connection. */
+  /**
+   * Adds an authenticated client that must wait for the first server connection, or for its own if
+   * it replicates.
+   */
   addWelcomeClient(client: C): void {
     this.changeClientState(client, ClientState.WaitingLogin);
     this.pump();
@@ -112,7 +115,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     // The last login failed and no connection is left: waiting would only end in a timeout.
-    if (this.#gate.isFailing && this.connectedCount === 0 && !this.#isHeld) {
+    if (this.#gate.isFailing && !this.#hasSharedServer() && !this.#isHeld) {
       const cause = this.#gate.lastError;
       client.disconnect(
         cause?.reason === 'server_error'
@@ -140,6 +143,13 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   onClientClosed(client: C): void {
     client.waitStartMs = 0;
     this.changeClientState(client, ClientState.Closed);
+    if (client.replication !== null) {
+      for (const server of this.loginServers.toArray()) {
+        if (server.owner === client) {
+          server.disconnect('replication client was closed');
+        }
+      }
+    }
   }
 
   // ---- server connections ----
@@ -167,14 +177,28 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   }
 
   /**
-   * A server connection ended before it was logged in.
+   * The server connection of a replication client has logged in.
+   *
+   * @param welcome - what it reported about itself.
+   */
+  onOwnServerLoggedIn(server: S, welcome: ReadonlyMap<string, string>): void {
+    assert(server.state === ServerState.Login, 'a server connection logs in once');
+    assert(server.owner !== null, 'it was opened for a replication client');
+    this.changeServerState(server, ServerState.Active);
+    server.owner.onOwnServer(server, welcome);
+    this.pump();
+  }
+
+  /**
+   * A server connection ended before it was logged in. Not for those of replication clients, whose
+   * failures concern nobody else.
    *
    * @param error - what to tell clients, or null when they shall rather wait on.
    */
   onServerLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
     const { serverLoginRetryMs } = this.host.settings;
     const isPassing = this.#gate.onFailure(error ?? fallback, serverLoginRetryMs);
-    if (error === null || isPassing || this.connectedCount > 0) {
+    if (error === null || isPassing || this.#hasSharedServer()) {
       return;
     }
     for (const client of this.waitingClients.toArray()) {
@@ -277,7 +301,15 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       this.yieldCount--;
       return 'evicted';
     }
+    // A busy pool has no idle connection that could make room for a replication client.
+    if (this.replicationClients.length > 0 && this.loginServers.length === 0 && this.#isFull()) {
+      return 'evicted';
+    }
     return null;
+  }
+
+  #isFull(): boolean {
+    return this.limits.poolSize > 0 && this.serverCount >= this.limits.poolSize;
   }
 
   /** Whether `server` has lived as long as it may. */
@@ -340,6 +372,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     this.#serveFromIdle();
+    if (this.replicationClients.length > 0) {
+      this.#launchOwn();
+    }
     const waiting = this.waitingClients.length;
     if (waiting > this.testedServers.length) {
       const stale = this.usedServers.tail;
@@ -368,6 +403,37 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     return this.welcomeClients.length > 0 && this.welcome === null;
   }
 
+  /** Whether a server connection is up that may come to serve any client. */
+  #hasSharedServer(): boolean {
+    const isOwned = (server: S): boolean => server.owner !== null;
+    const { connectedCount, activeServers } = this;
+    return connectedCount > 0 && connectedCount > activeServers.toArray().filter(isOwned).length;
+  }
+
+  /**
+   * Opens the server connection of the replication client that waits longest. An idle connection of
+   * the pool makes room for it; the reserve is not for those who stay.
+   */
+  #launchOwn(): void {
+    const owner = this.replicationClients.head;
+    if (owner === null || this.loginServers.length > 0) {
+      return;
+    }
+    if (this.#isFull()) {
+      // Its end brings this here again.
+      (this.idleServers.tail ?? this.usedServers.tail)?.disconnect('evicted');
+      return;
+    }
+    const { blockedPools, budget } = this.host;
+    if (budget.acquire(this) !== null) {
+      blockedPools.add(this);
+      this.host.evictFor(this);
+      return;
+    }
+    blockedPools.delete(this);
+    this.host.launch(this, owner);
+  }
+
   /** Opens one connection towards `min_pool_size`, if the pool is in use. Evicts nobody. */
   fillToMinimum(): void {
     const wanted = this.limits.minPoolSize;
@@ -385,8 +451,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     // Without a welcome nobody can log in, so one connection beyond the size is worth it.
-    const fromReserve =
-      this.limits.poolSize > 0 && this.serverCount >= this.limits.poolSize && this.welcome !== null;
+    const fromReserve = this.#isFull() && this.welcome !== null;
     if (fromReserve && !this.#mayUseReserve()) {
       return;
     }
@@ -401,7 +466,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       this.host.onReserveUsed(this);
     }
     this.#gate.onLaunch(this.host.nowMs());
-    this.host.launch(this);
+    this.host.launch(this, null);
   }
 
   #mayUseReserve(): boolean {

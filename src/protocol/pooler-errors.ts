@@ -136,6 +136,30 @@ export const POOLER_ERRORS = {
     '%',
     'wrong password or unknown user; the text names the method only',
   ),
+  loginRejected: row(
+    'FATAL',
+    S.InvalidAuthorization,
+    'login rejected',
+    'line of auth_hba_file with the method reject',
+  ),
+  noLoginMethod: row(
+    'FATAL',
+    S.InvalidAuthorization,
+    'no authentication method is found',
+    'no line of auth_hba_file matches',
+  ),
+  certificateRefused: row(
+    'FATAL',
+    S.InvalidAuthorization,
+    'certificate authentication failed',
+    'method cert: no TLS, no certificate, or one for another user',
+  ),
+  peerRefused: row(
+    'FATAL',
+    S.InvalidAuthorization,
+    'unix socket login rejected',
+    'method peer: not on a Unix socket, or another system user',
+  ),
   notAllowed: row(
     'FATAL',
     S.InsufficientPrivilege,
@@ -146,7 +170,7 @@ export const POOLER_ERRORS = {
     'FATAL',
     S.InvalidAuthorization,
     'bouncer config error',
-    'auth_type any without a forced user',
+    'auth_type any without a forced user, or ldap without options',
   ),
   noSuchDatabase: row(
     'FATAL',
@@ -161,11 +185,11 @@ export const POOLER_ERRORS = {
     'login to a database switched off by DISABLE',
   ),
   shuttingDown: row('FATAL', S.AdminShutdown, 'pooler is shutting down', 'login during a shutdown'),
-  replicationUnsupported: row(
+  replicationLoginFailed: row(
     'FATAL',
-    S.FeatureNotSupported,
-    'replication connections are not supported yet',
-    'startup packet with replication switched on',
+    S.ConnectionFailure,
+    'login failed',
+    'the server connection of a replication client could not be opened; what the server itself says is passed on instead',
   ),
   // While working
   queryWaitTimeout: row(

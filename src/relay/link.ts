@@ -150,6 +150,12 @@ export class Link {
     return false;
   }
 
+  /** Pairs for life with the client that the server connection was opened for. */
+  pairWithOwner(client: ClientEnd): void {
+    this.client = client;
+    client.link = this;
+  }
+
   /** Forwards requests of the client. @param chunk - borrowed. */
   onClientData(chunk: Buffer, start: number, end: number): void {
     const { client } = this;
@@ -226,6 +232,10 @@ export class Link {
     }
     const { client } = this;
     if (client === null || this.#internal !== 'none') {
+      return;
+    }
+    if (this.server.owner !== null) {
+      this.requests.stopHoldingBack();
       return;
     }
     const { poolMode } = this.server.pool.limits;
@@ -424,7 +434,9 @@ export class Link {
     if (this.server.isClosed) {
       return;
     }
-    if (!isAtBoundary) {
+    if (this.server.owner !== null) {
+      this.server.disconnect('replication client was closed');
+    } else if (!isAtBoundary) {
       this.server.disconnect('client disconnect before everything was sent to the server');
     } else if (
       this.ledger.isEmpty &&
@@ -447,8 +459,8 @@ export class Link {
     this.#detach(client);
     if (this.#fatal !== null) {
       client.disconnectSilently(this.#fatal.message);
-    } else if (this.isMidReply) {
-      // An error in the middle of a row would be read as part of it.
+    } else if (this.isMidReply || this.ledger.isStreamOver) {
+      // An error in the middle of a row would be read as part of it; the end of a stream is none.
       client.disconnectSilently(reason);
     } else {
       const detail = `${this.server.describe()}: ${reason}`;
@@ -468,6 +480,10 @@ export class Link {
     }
     const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
     const isRunning = !ledger.isEmpty;
+    if (ledger.isCopyBoth) {
+      // A stream of replication has no end by itself.
+      return;
+    }
     const isOver = (startMs: number, limitMs: number): boolean =>
       limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
     if (isRunning && isOver(client.queryStartMs, queryTimeoutMs)) {

@@ -8,11 +8,13 @@ import { BackendCode as B, FrontendCode as F } from '../protocol/codes.ts';
  * whether the client sees them (`forward`) or they answer something maitred asked by itself
  * (`skip`). A server connection may go to another client only when nothing is owed.
  *
- * It models what PostgreSQL does with each frontend message, three rules of which are subtle:
+ * It models what PostgreSQL does with each frontend message, some rules of which are subtle:
  * - After an error in the extended protocol the server ignores everything up to the next Sync,
  *   simple queries included; an error while it handles Query, FunctionCall or Sync skips nothing.
  * - During COPY IN the server swallows Sync and Flush until CopyDone or CopyFail; outside of it,
  *   it ignores CopyData, CopyDone and CopyFail.
+ * - COPY BOTH, the stream of replication, lasts until ReadyForQuery or an error: what the client sends
+ *   is CopyData and one CopyDone, and the server has a CopyDone of its own.
  * - A Sync that was on its way when COPY IN failed may have been swallowed or not, and a request
  *   sent in the midst of COPY IN either made it fail or came after it had failed by itself: nobody
  *   can tell from outside. The ledger is then `isUnclear`, and the server connection must not be
@@ -44,6 +46,10 @@ export class OutstandingRequests {
   #readyOwed = 0;
   /** The server is in COPY IN mode and the client has not ended it yet. */
   #isCopyIn = false;
+  /** Both sides may send CopyData: a walsender streams. */
+  #isCopyBoth = false;
+  /** A stream has ended in good order, and its ReadyForQuery has not come. */
+  #isStreamOver = false;
   /** Syncs that the server swallows, if it stays in COPY IN mode as long as it should. */
   #swallowedSyncs = 0;
   /** The server ignores everything up to the next Sync. */
@@ -82,6 +88,19 @@ export class OutstandingRequests {
     return this.#isCopyIn;
   }
 
+  /** Whether a stream of replication runs. */
+  get isCopyBoth(): boolean {
+    return this.#isCopyBoth;
+  }
+
+  /**
+   * Whether a stream of replication has ended in good order without ReadyForQuery: a walsender of a
+   * server that shuts down closes the connection at this point.
+   */
+  get isStreamOver(): boolean {
+    return this.#isStreamOver;
+  }
+
   /** Whether replies may come that nobody can foresee. */
   get isUnclear(): boolean {
     return this.#isUnclear;
@@ -102,6 +121,8 @@ export class OutstandingRequests {
     this.#ring.clear();
     this.#readyOwed = 0;
     this.#isCopyIn = false;
+    this.#isCopyBoth = false;
+    this.#isStreamOver = false;
     this.#swallowedSyncs = 0;
     this.#isSkippingToSync = false;
     this.#isUnclear = false;
@@ -143,7 +164,7 @@ export class OutstandingRequests {
         if (this.#isCopyIn) {
           this.#isCopyIn = false;
         } else if (this.#ring.length > 0) {
-          // It may end a COPY IN whose CopyInResponse has not come yet.
+          // It may end a COPY IN whose CopyInResponse has not come yet, or a COPY BOTH.
           this.#ring.push(code);
         }
         return;
@@ -236,7 +257,8 @@ export class OutstandingRequests {
     }
     ring.shift();
     this.#readyOwed--;
-    this.#endCopyIn();
+    this.#endCopy();
+    this.#isStreamOver = false;
     this.#dropIgnoredCopyEnds();
     return (head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
   }
@@ -253,6 +275,7 @@ export class OutstandingRequests {
       this.#swallowedSyncs = 0;
     }
     this.#isCopyIn = false;
+    this.#isCopyBoth = false;
     const head = ring.at(0);
     const code = head & CODE_MASK;
     if (code !== F.Sync && code !== F.Query && code !== F.FunctionCall) {
@@ -315,21 +338,25 @@ export class OutstandingRequests {
     return disposition;
   }
 
-  /** The server has left COPY IN mode in good order: what it was to swallow, it has swallowed. */
-  #endCopyIn(): void {
+  /** The server has left a COPY in good order: what it was to swallow, it has swallowed. */
+  #endCopy(): void {
     this.#isCopyIn = false;
+    this.#isCopyBoth = false;
     this.#swallowedSyncs = 0;
   }
 
   #onReplyToQuery(reply: number, disposition: number): number {
     switch (reply) {
       case B.CommandComplete:
-        this.#endCopyIn();
+        this.#isStreamOver ||= this.#isCopyBoth;
+        this.#endCopy();
         return disposition;
       case B.RowDescription:
       case B.EmptyQueryResponse:
       case B.CopyOutResponse:
+        return disposition;
       case B.CopyBothResponse:
+        this.#isCopyBoth = true;
         return disposition;
       case B.CopyInResponse:
         this.#beginCopyIn();
@@ -344,7 +371,7 @@ export class OutstandingRequests {
       case B.CommandComplete:
       case B.PortalSuspended:
       case B.EmptyQueryResponse:
-        this.#endCopyIn();
+        this.#endCopy();
         this.#ring.shift();
         return disposition;
       case B.CopyOutResponse:

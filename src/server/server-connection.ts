@@ -11,10 +11,11 @@ import { PROTOCOL_3_0 } from '../protocol/codes.ts';
 import { TERMINATE } from '../protocol/pg-protocol.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import { writeStartupMessage } from '../protocol/startup-writer.ts';
-import type { RelayPool, ServerEnd } from '../relay/ends.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { Link, type LinkHost } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { ServerLogin, type LoginResult } from './server-login.ts';
+import { serverStartupParameters } from './server-startup.ts';
 import {
   connectOptions,
   describeConnectError,
@@ -57,6 +58,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
 
   readonly id: number;
   readonly pool: RelayPool;
+  readonly owner: ClientEnd | null;
   readonly link: Link;
   readonly parameters: ParameterValues;
   isReported: readonly boolean[] = [];
@@ -78,16 +80,23 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   /** As {@link target}, with the numeric address once connected. */
   #place: ServerTarget;
   #login: ServerLogin | null;
+  /** Why the login has failed; null while it has not. */
+  #failure: string | null = null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
   #isPausedByLink = false;
   #isSuspendWanted = false;
   #isSuspended = false;
 
-  /** Begins to connect and joins `pool`, whose permit must have been taken. */
-  constructor(id: number, pool: RelayPool, host: ServerHost) {
+  /**
+   * Begins to connect and joins `pool`, whose permit must have been taken.
+   *
+   * @param owner - the replication client that it is for; null for all clients of the pool.
+   */
+  constructor(id: number, pool: RelayPool, host: ServerHost, owner: ClientEnd | null = null) {
     this.id = id;
     this.pool = pool;
+    this.owner = owner;
     this.#host = host;
     this.link = new Link(this, host.link);
     this.parameters = host.link.tracked.emptyValues();
@@ -157,22 +166,8 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
-    const { config } = this.pool.database;
-    const parameters: [string, string][] = [
-      ['user', this.pool.user.name],
-      ['database', config.dbname ?? this.pool.database.name],
-    ];
-    const optional: [string, string | null][] = [
-      ['client_encoding', config.clientEncoding],
-      ['datestyle', config.datestyle],
-      ['timezone', config.timezone],
-      ['application_name', config.applicationName],
-    ];
-    for (const [name, value] of optional) {
-      if (value !== null) {
-        parameters.push([name, value]);
-      }
-    }
+    const { tracked } = this.#host.link;
+    const parameters = serverStartupParameters(this.pool, tracked, this.owner);
     this.#stream.write(writeStartupMessage(PROTOCOL_3_0, parameters));
   }
 
@@ -214,9 +209,19 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   }
 
   #failLogin(error: PoolerError | null, fallback: PoolerError, reason: string): void {
-    this.#host.hostTurns.onFailed(this.pool);
-    this.pool.onServerLoginFailed(error, fallback);
+    this.#failure = reason;
+    this.#tellLoginFailed(error, fallback);
     this.disconnect(reason);
+  }
+
+  #tellLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
+    this.#host.hostTurns.onFailed(this.pool);
+    if (this.owner === null) {
+      this.pool.onServerLoginFailed(error, fallback);
+    } else {
+      const detail = fallback.message;
+      this.owner.disconnect(error ?? poolerError('replicationLoginFailed', '', { detail }));
+    }
   }
 
   #onLoggedIn(rest: Buffer | null): void {
@@ -238,7 +243,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       this.#host.logger.debug('server_logged_in', this.#logFields());
     }
     const { connectQuery } = this.pool.database.config;
-    if (connectQuery === null || connectQuery === '') {
+    if (this.owner !== null) {
+      this.pool.onOwnServerLoggedIn(this, this.#welcome);
+    } else if (connectQuery === null || connectQuery === '') {
       this.pool.onServerLoggedIn(this, this.#welcome);
     } else {
       this.link.runInternal('connect', connectQuery);
@@ -417,11 +424,12 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     this.#host.cancel(this);
   }
 
-  disconnect(reason: string): void {
+  disconnect(cause: string): void {
     if (this.isClosed) {
       return;
     }
     this.isClosed = true;
+    const reason = this.#failure ?? cause;
     if (this.#host.settings.logDisconnections) {
       const ageMs = this.#host.nowMs() - this.connectedAtMs;
       this.#host.logger.info('server_disconnected', {
@@ -431,11 +439,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       });
     }
     if (reason === 'connect timeout') {
-      this.#host.hostTurns.onFailed(this.pool);
-      this.pool.onServerLoginFailed(null, {
-        ...poolerError('serverLoginFailed', reason),
-        message: reason,
-      });
+      this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
     }
     this.#login?.dispose();
     if (this.#login === null) {

@@ -69,8 +69,11 @@ export function connectOptions(
   };
 }
 
-/** Node asks for all addresses because of `autoSelectFamily`. */
-function asLookupFunction(lookup: HostLookup): LookupFunction {
+/**
+ * Makes a look-up into what Node.js takes. Node asks for all addresses because of
+ * `autoSelectFamily`, which must be on.
+ */
+export function asLookupFunction(lookup: HostLookup): LookupFunction {
   return (host, _options, done) => {
     lookup(host, (error, addresses) => {
       done(

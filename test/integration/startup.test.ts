@@ -285,14 +285,6 @@ describe('another parameter', () => {
     });
   });
 
-  it.each(['database', 'true', 'on'])('replication=%s is refused', async (replication) => {
-    await withPooler(postgres, {}, async (scene) => {
-      expect(await refusalOf(scene.login({ parameters: { replication } }))).toBe(
-        'FATAL 0A000: replication connections are not supported yet',
-      );
-    });
-  });
-
   it('replication=false is nothing special', async () => {
     await withPooler(postgres, {}, async (scene) => {
       const client = await scene.login({ parameters: { replication: 'false' } });

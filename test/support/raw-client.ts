@@ -17,7 +17,12 @@ import { withDeadline } from './wait-for.ts';
 
 /** Where to connect: TCP, or the unix socket of a port in a directory. */
 export type ConnectTarget =
-  | { readonly host?: string; readonly port: number }
+  | {
+      readonly host?: string;
+      readonly port: number;
+      /** Where to come from; the system chooses by default. */
+      readonly localAddress?: string;
+    }
   | { readonly socketDir: string; readonly port: number };
 
 /** Who logs in, and how. */
@@ -368,5 +373,9 @@ export class RawClient {
 function connectOptions(target: ConnectTarget): net.NetConnectOpts {
   return 'socketDir' in target
     ? { path: path.join(target.socketDir, `.s.PGSQL.${String(target.port)}`) }
-    : { host: target.host ?? '127.0.0.1', port: target.port };
+    : {
+        host: target.host ?? '127.0.0.1',
+        port: target.port,
+        ...(target.localAddress === undefined ? {} : { localAddress: target.localAddress }),
+      };
 }

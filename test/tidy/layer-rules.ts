@@ -25,6 +25,7 @@ export const GATES: ReadonlyMap<string, string> = new Map([
   ['yaml', 'src/config/load.ts'],
   ['prom-client', 'src/metrics/registry.ts'],
   ['pg-protocol', 'src/protocol/pg-protocol.ts'],
+  ['ldapts', 'src/auth/ldap-client.ts'],
 ]);
 
 /** Modules that give sockets or timers: not for policy. */

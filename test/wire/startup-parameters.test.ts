@@ -91,19 +91,67 @@ describe('readStartupParameters', () => {
     const parameters = { user: 'u', database: 'console', geqo: 'off', options: '-d 5' };
     expect(read(parameters)).toBe('console/u');
   });
+});
 
-  it.each(['database', 'DATABASE', 'true', 'TRUE', 't', 'tr', 'on', 'yes', 'y', '1'])(
-    'refuses replication=%s',
-    (replication) => {
-      expect(read({ user: 'u', replication })).toMatch(/^replicationUnsupported/);
-      expect(read({ user: 'u', replication, database: 'console' })).toMatch(/^replicationUns/);
-    },
-  );
+describe('replication in a startup packet', () => {
+  /** The kind of replication and the options to be passed on. */
+  function replication(parameters: Readonly<Record<string, string>>): string {
+    const result = readStartupParameters(new Map(Object.entries({ user: 'u', ...parameters })), {
+      tracked,
+      ignored: [],
+      isLenient: (database) => database === 'console',
+    });
+    if ('error' in result) {
+      return result.error.message;
+    }
+    const { replication: found } = result;
+    return found === null ? 'none' : `${found.kind} ${found.options ?? '-'}`;
+  }
 
-  it.each(['false', 'FALSE', 'f', 'off', 'of', 'no', 'n', '0', ''])(
-    'takes replication=%s for none',
-    (replication) => {
-      expect(read({ user: 'u', replication })).toBe('u/u');
-    },
-  );
+  it.each([
+    ['database', 'logical -'],
+    ...['true', 'TRUE', 't', 'tr', 'on', 'ON', 'yes', 'y', 'Ye', '1'].map((word) => [
+      word,
+      'physical -',
+    ]),
+    ...['false', 'FALSE', 'f', 'off', 'of', 'o', 'no', 'n', '0', ''].map((word) => [word, 'none']),
+    // PostgreSQL refuses what it cannot read; PgBouncer and maitred take it for a plain client.
+    ...['DATABASE', 'data', 'databases', 'truely', '2', '11', 'maybe'].map((word) => [
+      word,
+      'none',
+    ]),
+  ])('%j is %s', (word, expected) => {
+    expect(replication({ replication: word })).toBe(expected);
+  });
+
+  it.each([
+    { options: '-c geqo=off', replication: 'database' },
+    { replication: 'database', options: '-c geqo=off' },
+  ])('leaves the options to the server, whatever the order: %j', (parameters) => {
+    expect(replication(parameters)).toBe('logical -c geqo=off');
+    expect(replication({ ...parameters, options: 'rubbish' })).toBe('logical rubbish');
+  });
+
+  it('frees no other parameter from being known, nor options without it', () => {
+    expect(replication({ replication: 'on', geqo: 'off' })).toBe(
+      'unsupported startup parameter: geqo',
+    );
+    expect(replication({ replication: 'off', options: '-c geqo=off' })).toBe(
+      'unsupported startup parameter in options: geqo',
+    );
+  });
+
+  it('means nothing to the console', () => {
+    expect(replication({ replication: 'database', database: 'console' })).toBe('none');
+  });
+
+  it('keeps tracked values for the server', () => {
+    const parameters = {
+      user: 'u',
+      replication: 'on',
+      application_name: 'standby',
+      datestyle: 'iso',
+    };
+    expect(read(parameters)).toBe('u/u DateStyle=iso application_name=standby');
+  });
 });

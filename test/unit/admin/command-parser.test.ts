@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseCommand } from '../../../src/admin/command-parser.ts';
-import { SHOW_TOPICS, UNSUPPORTED_TOPICS } from '../../../src/admin/topics.ts';
+import { SHOW_TOPICS } from '../../../src/admin/topics.ts';
 
 const SYNTAX = '42601';
 
@@ -75,19 +75,6 @@ describe('commands that are accepted', () => {
       expect(parseCommand(query)).toEqual({ kind: 'set_ignored' });
     },
   );
-});
-
-describe('commands known but not supported', () => {
-  it.each(UNSUPPORTED_TOPICS)('refuses SHOW %s by its name', (topic) => {
-    expect(parseCommand(`show ${topic}`)).toMatchObject({
-      kind: 'unsupported',
-      role: 'stats',
-      refusal: {
-        sqlstate: '0A000',
-        message: `SHOW ${topic.toUpperCase()} is not supported yet`,
-      },
-    });
-  });
 });
 
 describe('queries that are no command', () => {

@@ -14,6 +14,8 @@ import type {
   DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
+  PeerPoolSnapshot,
+  PeerSnapshot,
   PoolSnapshot,
   ReloadChangeSnapshot,
   ServerSnapshot,
@@ -51,10 +53,14 @@ export class FakeControl implements Control {
     outstandingRequests: 4,
     servers: 5,
     clients: 6,
+    peers: 7,
+    peerPools: 8,
   };
   databaseRows: readonly DatabaseSnapshot[] = [];
   userRows: readonly UserSnapshot[] = [];
   dnsRows: readonly DnsHostSnapshot[] = [];
+  peerRows: readonly PeerSnapshot[] = [];
+  peerPoolRows: readonly PeerPoolSnapshot[] = [];
   statsRows: readonly StatsSnapshot[] = [];
   settingRows: readonly SettingRow[] = [];
   listCounts: ListsSnapshot = {
@@ -122,6 +128,14 @@ export class FakeControl implements Control {
 
   stats(): readonly StatsSnapshot[] {
     return this.statsRows;
+  }
+
+  peers(): readonly PeerSnapshot[] {
+    return this.peerRows;
+  }
+
+  peerPools(): readonly PeerPoolSnapshot[] {
+    return this.peerPoolRows;
   }
 
   dnsHosts(): readonly DnsHostSnapshot[] {

@@ -46,6 +46,12 @@ p.ini: the configuration can be used
     });
   });
 
+  it('lists peers', () => {
+    const text = '[pgbouncer]\npeer_id=2\n[peers]\n1=host=h pool_size=3\n2=host=/run port=7\n';
+    const { stdout } = check(text);
+    expect(stdout).toContain('\npeer  keys\n1     host=h pool_size=3\n2     host=/run port=7\n');
+  });
+
   it('tells that everything is at its default', () => {
     expect(check('[pgbouncer]\n').stdout).toMatch(/^all settings are at their defaults\n/);
   });

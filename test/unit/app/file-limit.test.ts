@@ -34,6 +34,7 @@ describe('expectedFileCount', () => {
       settings: { ...DEFAULT_SETTINGS, maxClientConn: 100, defaultPoolSize: 20 },
       databases: new Map(entries.map((entry) => [entry.name, entry])),
       users: new Map(),
+      peers: new Map(),
       warnings: [],
     };
     expect(expectedFileCount(config, 2)).toBe(100 + 10 + 2 * 20 + 2 * 3 + 5);

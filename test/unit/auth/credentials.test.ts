@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Credentials } from '../../../src/auth/credentials.ts';
-import type { LoginMethod, LoginPlan } from '../../../src/auth/login-plan.ts';
+import type { LoginMethod, StoredPlan } from '../../../src/auth/login-plan.ts';
 import { md5Digest } from '../../../src/auth/md5.ts';
 import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
 import type { ScramKeys } from '../../../src/auth/scram-crypto.ts';
@@ -37,12 +37,12 @@ function keysOf(password: string): ScramKeys {
   return { clientKey: keys.clientKey, serverKey: keys.serverKey, salt, iterations };
 }
 
-function refusalOf(plan: LoginPlan): string | null {
+function refusalOf(plan: StoredPlan): string | null {
   return plan.method === 'trust' ? null : plan.refusal;
 }
 
 /** What a client sees of a plan before it proves anything. */
-function challengeOf(plan: LoginPlan): unknown {
+function challengeOf(plan: StoredPlan): unknown {
   if (plan.method === 'scram' && plan.source.kind === 'stored') {
     const { salt, iterations } = plan.source.verifier;
     return { method: plan.method, saltBytes: salt.length, iterations };

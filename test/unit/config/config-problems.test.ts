@@ -49,10 +49,11 @@ describe('a bad value', () => {
     ["databases: { a: { host: '' } }", 'must not be empty'],
     ["databases: { a: { dbname: '' } }", 'must not be empty'],
     ['users: { a: { pool_mode: none } }', 'unknown value'],
-    ...['cert', 'hba', 'peer', 'ldap', 'pam'].map((type) => [
+    ...['cert', 'peer', 'pam'].map((type) => [
       `maitred: { auth_type: ${type} }`,
       'not supported yet',
     ]),
+    ['maitred: { auth_type: ldap }', 'auth_type=ldap requires auth_ldap_options'],
     ...['allow', 'prefer', 'require', 'verify-ca', 'verify-full'].flatMap((mode) => [
       [`maitred: { client_tls_sslmode: ${mode} }`, 'not supported yet'],
       [`maitred: { server_tls_sslmode: ${mode} }`, 'not supported yet'],
@@ -101,10 +102,10 @@ describe('a key', () => {
     ['users: { a: { constructor: 1 } }', 'unknown parameter: users.a.constructor'],
     ['maitred: { "__proto__": 1 }', 'unknown parameter: __proto__'],
     ['maitred: { "a\\nb": 1 }', 'unknown parameter: "a\\nb"'],
-    ['peers: { 1: {} }', 'section not supported yet: peers'],
+    ['peers: { 1: { hostt: x, host: h } }', '(did you mean host?)'],
     [
       'database: {}',
-      'unknown section: database; allowed: maitred (or pgbouncer), databases, users',
+      'unknown section: database; allowed: maitred (or pgbouncer), databases, users, peers',
     ],
   ])('that is unknown is refused with a proposal: %s', (text, sentence) => {
     expect(messagesOf(text)).toEqual([expect.stringContaining(sentence)]);
@@ -172,6 +173,8 @@ describe('a secret', () => {
     'databases:\n  app:\n    password: hunter2\n   port: 1\n',
     'databases:\n  app:\n    host: x\n    hunter2\n',
     'maitred: { auth_ldap_options: ldapbindpasswd=hunter2 }',
+    'maitred: { auth_ldap_options: ldapbindpasswd hunter2 }',
+    'maitred: { auth_ldap_options: ldapbindpaswd=hunter2 }',
   ])('is never printed: %j', (text) => {
     const problems = problemsOf(text);
     expect(problems.length).toBeGreaterThan(0);

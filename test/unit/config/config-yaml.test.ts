@@ -37,6 +37,14 @@ describe('renderConfigYaml', () => {
     );
   });
 
+  it('writes peers so that they are read back', () => {
+    const text = '[pgbouncer]\npeer_id=1\n[peers]\n1=host=h\n2=host=/tmp port=7 pool_size=0\n';
+    const config = parseConfigText('p.ini', text);
+    const yaml = renderConfigYaml(config);
+    expect(yaml).toContain("peers:\n  '1':\n    host: h\n");
+    expect(parseConfigText('m.yaml', yaml).peers).toEqual(config.peers);
+  });
+
   it('quotes the names of entries, and leaves ${ alone in them', () => {
     const config = parseConfigText('p.ini', "[pgbouncer]\n[databases]\n'a: ${B}' =\n* =\n");
     const yaml = renderConfigYaml(config);

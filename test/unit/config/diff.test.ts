@@ -18,6 +18,9 @@ const NOTHING = {
   addedUsers: [],
   removedUsers: [],
   changedUsers: [],
+  addedPeers: [],
+  removedPeers: [],
+  changedPeers: [],
 };
 
 describe('diffConfigs', () => {
@@ -60,6 +63,17 @@ users: { u: { query_timeout: 1 }, w: {} }
       addedUsers: ['w'],
       removedUsers: ['v'],
       changedUsers: [{ name: 'u', keys: ['pool_size', 'query_timeout'] }],
+    });
+  });
+
+  it('lists added, removed and changed peers', () => {
+    const before = parse('peers: { 1: { host: a }, 2: { host: b }, 3: { host: c } }');
+    const after = parse('peers: { 1: { host: a }, 2: { host: x, port: 1 }, 4: { host: d } }');
+    expect(diffConfigs(before, after)).toEqual({
+      ...NOTHING,
+      addedPeers: [4],
+      removedPeers: [3],
+      changedPeers: [{ name: 2, keys: ['host', 'port'] }],
     });
   });
 

@@ -80,6 +80,9 @@ plain =
 * = host=db.example
 [users]
 alice = pool_mode=session query_timeout=5
+[peers]
+2 = host=10.0.0.2
+65535 = host=/run/b port=7000 pool_size=3
 [pgbouncer]
 listen_addr = 127.0.0.1, ::1
 pool_mode = transaction
@@ -98,6 +101,9 @@ databases:
   '*': { host: db.example }
 users:
   alice: { pool_mode: session, query_timeout: 5s }
+peers:
+  2: { host: 10.0.0.2 }
+  65535: { host: /run/b, port: 7000, pool_size: 3 }
 `,
     );
     expect({ ...ini, file: '', warnings: [] }).toEqual({ ...yaml, file: '', warnings: [] });
@@ -296,11 +302,19 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\n[peers]\n0 = host=h\n',
-      'p.ini:3:1: ids of peers must be a number larger than 0 and at most 65535 in configuration (p.ini:3)',
+      'p.ini:3:1: ids of peers must be a number larger than 0 and at most 65536 in configuration (p.ini:3)',
     ],
     [
-      '[pgbouncer]\n[peers]\n1 = host=h\n',
-      'p.ini:3:1: peers are not supported yet in configuration (p.ini:3)',
+      '[pgbouncer]\n[peers]\n1 = port=1\n',
+      'p.ini:3:1: host was not provided for peer 1 in configuration (p.ini:3)',
+    ],
+    [
+      '[pgbouncer]\n[peers]\n1 = host=h password=u\n',
+      'p.ini:3:12: unrecognized connection parameter: password (it belongs under databases)',
+    ],
+    [
+      '[pgbouncer]\n[peers]\n1 = host=h port=0\n',
+      'p.ini:3:17: invalid value "0" for parameter peers.1.port in configuration (p.ini:3): invalid port: 0 (out of range); allowed: a whole number from 1 to 65535',
     ],
   ])('names file, line, key, value and what is allowed: %j', (text, message) => {
     expect(messages(text)).toEqual([message]);

@@ -161,6 +161,7 @@ describe('warnings', () => {
   it.each([
     ['maitred: { auth_file: f }', 'no database is configured'],
     ['databases: { a: }', 'auth_type md5 without auth_file'],
+    ['maitred: { auth_type: hba }\ndatabases: { a: }', 'hba without auth_hba_file'],
     [
       'maitred: { auth_type: any }\ndatabases: { a: }',
       'database "a": auth_type any needs a user to log in with',

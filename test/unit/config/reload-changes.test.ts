@@ -15,6 +15,7 @@ function configOf({ settings = {}, databases = [], users = [] }: Parts): Config 
     settings: { ...DEFAULT_SETTINGS, ...settings },
     databases: new Map(databases.map((entry) => [entry.name, entry])),
     users: new Map(users.map((entry) => [entry.name, entry])),
+    peers: new Map(),
     warnings: [],
   };
 }

@@ -85,6 +85,26 @@ const CONFIGURATION: readonly Case[] = [
   ['auth_file_problem', { file: 'u', line: 3, message: 'broken' }, 'u:3: broken'],
   ['auth_file_problem', { file: 'u', problem: 'missing' }, 'u: missing'],
   [
+    'hba_file_problem',
+    { kind: 'hba', file: 'h', line: 3, problem: 'unknown type', isSkipped: true },
+    'hba line 3: unknown type (could not parse hba config line 3 of h)',
+  ],
+  [
+    'hba_file_problem',
+    { kind: 'ident', file: 'i', line: 1, problem: 'unsupported parameters', isSkipped: true },
+    'ident line 1: unsupported parameters (could not parse ident config line 1 of i)',
+  ],
+  [
+    'hba_file_problem',
+    { kind: 'hba', file: 'h', line: 3, problem: 'look here', isSkipped: false },
+    'hba line 3: look here',
+  ],
+  [
+    'hba_file_problem',
+    { kind: 'hba', file: 'h', line: 0, problem: 'could not open', isSkipped: true },
+    'could not open',
+  ],
+  [
     'console_command_issued',
     { client: 1, user: 'x' },
     'RELOAD command issued',

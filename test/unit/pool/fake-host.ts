@@ -10,7 +10,7 @@ import {
 } from '../../../src/config/config.ts';
 import { LocalBudget } from '../../../src/pool/budget.ts';
 import { maintainPool } from '../../../src/pool/janitor.ts';
-import type { PoolClient, PoolServer } from '../../../src/pool/members.ts';
+import type { PoolClient, PoolServer, Replication } from '../../../src/pool/members.ts';
 import { PoolRegistry } from '../../../src/pool/pool-registry.ts';
 import type { Pool } from '../../../src/pool/pool.ts';
 import type { PoolHost } from '../../../src/pool/pool-host.ts';
@@ -40,6 +40,7 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
 
   readonly id: number;
   readonly pool: TestPool;
+  readonly owner: FakeClient | null;
   readonly #host: FakeHost;
   client: FakeClient | null = null;
   /** Queries of the pool's own, in order. */
@@ -47,9 +48,10 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
   /** Why it was closed; null while it is open. */
   closeReason: string | null = null;
 
-  constructor(id: number, pool: TestPool, host: FakeHost) {
+  constructor(id: number, pool: TestPool, host: FakeHost, owner: FakeClient | null = null) {
     this.id = id;
     this.pool = pool;
+    this.owner = owner;
     this.#host = host;
     this.connectedAtMs = host.nowMs();
     this.lastActivityMs = host.nowMs();
@@ -70,7 +72,7 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
     }
     this.closeReason = reason;
     if (reason === 'connect timeout') {
-      this.pool.onServerLoginFailed(null, connectError(reason));
+      this.#tellLoginFailed(null, connectError(reason));
     }
     const { client } = this;
     if (client !== null) {
@@ -84,7 +86,11 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
   /** The server has accepted the login. */
   logIn(welcome = WELCOME): this {
     this.lastActivityMs = this.#host.nowMs();
-    this.pool.onServerLoggedIn(this, welcome);
+    if (this.owner === null) {
+      this.pool.onServerLoggedIn(this, welcome);
+    } else {
+      this.pool.onOwnServerLoggedIn(this, welcome);
+    }
     return this;
   }
 
@@ -92,13 +98,22 @@ export class FakeServer implements PoolServer<FakeClient, FakeServer> {
   refuse(sqlstate: PoolerError['sqlstate'], message: string): void {
     const error = { ...poolerError('serverLoginFailed'), reason: 'server_error' as const };
     const report = { ...error, sqlstate, message };
-    this.pool.onServerLoginFailed(report, report);
+    this.#tellLoginFailed(report, report);
     this.disconnect(message);
+  }
+
+  /** The failure of a connection that has an owner concerns nobody else. */
+  #tellLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
+    if (this.owner === null) {
+      this.pool.onServerLoginFailed(error, fallback);
+    } else {
+      this.owner.disconnect(error ?? fallback);
+    }
   }
 
   /** Nobody answers at the server's address. */
   failToConnect(): void {
-    this.pool.onServerLoginFailed(null, connectError('connect failed'));
+    this.#tellLoginFailed(null, connectError('connect failed'));
     this.disconnect('connect failed');
   }
 
@@ -124,6 +139,7 @@ export class FakeClient implements PoolClient<FakeClient, FakeServer> {
   listNext: FakeClient | null = null;
   list: LinkedList<FakeClient> | null = null;
   state: ClientState = ClientState.Login;
+  replication: Replication | null = null;
   waitStartMs = 0;
   isWaitNotified = false;
   readonly connectedAtMs: number;
@@ -148,6 +164,13 @@ export class FakeClient implements PoolClient<FakeClient, FakeServer> {
     this.server = server;
     server.client = this;
     this.#host.assigned.push(this.name);
+  }
+
+  onOwnServer(server: FakeServer, welcome: ReadonlyMap<string, string>): void {
+    this.isWelcome = welcome.size > 0;
+    this.pool.addClient(this);
+    this.server = server;
+    server.client = this;
   }
 
   onWelcomeKnown(): void {
@@ -181,6 +204,10 @@ export class FakeClient implements PoolClient<FakeClient, FakeServer> {
     if (server === null) {
       throw new Error(`${this.name} has no server connection`);
     }
+    if (server.owner !== null) {
+      this.leave();
+      return;
+    }
     this.server = null;
     server.client = null;
     server.lastActivityMs = this.#host.nowMs();
@@ -190,8 +217,16 @@ export class FakeClient implements PoolClient<FakeClient, FakeServer> {
   /** Closes its connection; a server connection that it holds is clean. */
   leave(): void {
     this.pool.onClientClosed(this);
-    if (this.server !== null) {
+    const { server } = this;
+    if (server === null) {
+      return;
+    }
+    if (server.owner === null) {
       this.finish();
+    } else {
+      this.server = null;
+      server.client = null;
+      server.disconnect('replication client was closed');
     }
   }
 }
@@ -208,6 +243,7 @@ export function testConfig({ settings = {}, databases = {}, users = {} }: TestCo
   const base = { poolMode: 'transaction', serverCheckQuery: null, serverResetQuery: '' } as const;
   return {
     file: 'test.yaml',
+    peers: new Map(),
     settings: { ...DEFAULT_SETTINGS, ...base, ...settings },
     databases: new Map(
       Object.entries(databases).map(([name, entry]) => [
@@ -254,8 +290,8 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
     return this.clock.nowMs();
   }
 
-  launch(pool: TestPool): void {
-    this.launched.push(new FakeServer(++this.#launchCount, pool, this));
+  launch(pool: TestPool, owner: FakeClient | null): void {
+    this.launched.push(new FakeServer(++this.#launchCount, pool, this, owner));
   }
 
   evictFor(pool: TestPool): boolean {
@@ -293,6 +329,14 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
   /** A client that has authenticated and waits to be welcomed. */
   newcomer(pool: TestPool, name = `c${String(++this.#clientCount)}`): FakeClient {
     const client = new FakeClient(name, pool, this);
+    pool.addWelcomeClient(client);
+    return client;
+  }
+
+  /** A replication client that has authenticated. */
+  replicator(pool: TestPool, name = `r${String(++this.#clientCount)}`): FakeClient {
+    const client = new FakeClient(name, pool, this);
+    client.replication = { kind: 'logical', options: null };
     pool.addWelcomeClient(client);
     return client;
   }

@@ -60,13 +60,13 @@ function askedAt(client: FakeClient): number {
 
 /** A host that checks every launch. */
 class ModelHost extends FakeHost {
-  override launch(pool: TestPool): void {
+  override launch(pool: TestPool, owner: FakeClient | null): void {
     const { limits, database, user } = pool;
     assert(!pool.isPaused, 'opens nothing while paused');
     assert(pool.loginServers.length === 0, 'has one login under way at a time');
     assert(database.serverCount <= limits.maxDbConnections, 'keeps to max_db_connections');
     assert(user.serverCount <= limits.maxUserConnections, 'keeps to max_user_connections');
-    super.launch(pool);
+    super.launch(pool, owner);
     const mostServers = limits.poolSize + limits.reservePoolSize;
     assert(pool.welcome === null || pool.serverCount <= mostServers, 'keeps to pool_size');
   }
@@ -99,6 +99,9 @@ const MAX_ROUNDS = 300;
 
 /** Clients at a time: several for each server connection that the limits allow. */
 const MAX_CLIENTS = 25;
+
+/** They keep their server connections: with too many, nobody else would get one. */
+const MAX_REPLICATION_CLIENTS = 2;
 
 /** Several pools that share limits, and random things that happen to them. */
 export class PoolModel {
@@ -134,6 +137,7 @@ export class PoolModel {
   /** What can happen, and how often it does compared to the others. */
   readonly #actions: readonly (readonly [number, string, () => void])[] = [
     [30, 'come', () => this.#come()],
+    [2, 'replicate', () => this.#replicate()],
     [60, 'ask', () => this.#ask()],
     [40, 'finish', () => this.#linked()?.finish(this.random.isOneIn(8))],
     [6, 'leave', () => this.#anyClient()?.leave()],
@@ -185,6 +189,17 @@ export class PoolModel {
       pool.addWelcomeClient(client);
     } else {
       pool.addClient(client);
+    }
+  }
+
+  #replicate(): void {
+    const pool = this.#anyPool();
+    const count = this.#living.filter(({ replication }) => replication !== null).length;
+    if (pool !== null && count < MAX_REPLICATION_CLIENTS) {
+      const client = new ModelClient(`r${String(this.clients.length)}`, pool, this.host);
+      client.replication = { kind: 'physical', options: null };
+      this.clients.push(client);
+      pool.addWelcomeClient(client);
     }
   }
 
@@ -294,9 +309,23 @@ export class PoolModel {
     }
     assert(pool.serverCount === servers.length, 'no server connection is lost');
     const clients = this.clients.filter((client) => client.pool === pool);
-    for (const list of [pool.activeClients, pool.waitingClients, pool.welcomeClients]) {
+    const { activeClients, waitingClients, welcomeClients, replicationClients } = pool;
+    for (const list of [activeClients, waitingClients]) {
       checkList<FakeClient>(list, clients);
     }
+    const isSharing = ({ replication }: FakeClient): boolean => replication === null;
+    checkList<FakeClient>(welcomeClients, clients.filter(isSharing));
+    const replicating = clients.filter((client) => !isSharing(client));
+    checkList<FakeClient>(replicationClients, replicating);
+    for (const client of replicating) {
+      const isOwnOrNone = client.server === null || client.server.owner === client;
+      assert(isOwnOrNone, 'a replication client has its own server connection');
+    }
+    const isShared = servers.every(
+      ({ owner, client }) =>
+        owner === null || client !== null || owner.state !== ClientState.Closed,
+    );
+    assert(isShared, 'no server connection outlives its owner');
     assert(pool.clientCount === clients.length, 'no client is lost');
     const unused = pool.activeServers.toArray().find(({ client }) => client === null);
     assert(unused === undefined, 'an active server connection has a client');

@@ -18,7 +18,7 @@ export interface ModelRequest {
   readonly isInternal: boolean;
 }
 
-type Statement = 'rows' | 'command' | 'copy_in' | 'copy_out' | 'error';
+type Statement = 'rows' | 'command' | 'copy_in' | 'copy_out' | 'error' | 'stream';
 
 const SUCCESS: Readonly<Record<string, string>> = { P: '1', B: '2', C: '3' };
 
@@ -27,24 +27,30 @@ export class BackendModel {
   readonly #random: SeededRandom;
   /** Whether a message that has no place in COPY IN ends the connection, as since version 14. */
   readonly #isStrict: boolean;
+  /** Whether simple queries may begin a stream of replication. */
+  readonly isWalSender: boolean;
   readonly replies: ModelReply[] = [];
   isIgnoringToSync = false;
   /** A COPY IN runs, of a simple query or of an Execute. */
   copyIn: 'none' | 'simple' | 'extended' = 'none';
+  /** A walsender streams; it may have said CopyDone already. */
+  stream: 'none' | 'open' | 'ended' = 'none';
   /** Extended-protocol messages have been handled since the last Sync. */
   isUnsynced = false;
   isDead = false;
   #statements: Statement[] = [];
   #isInternal = false;
 
-  constructor(random: SeededRandom, isStrict: boolean) {
+  constructor(random: SeededRandom, isStrict: boolean, isWalSender: boolean) {
     this.#random = random;
     this.#isStrict = isStrict;
+    this.isWalSender = isWalSender;
   }
 
   /** Whether it reads the next message as the beginning of something new. */
   get isInSync(): boolean {
-    return !this.isIgnoringToSync && !this.isUnsynced && this.copyIn === 'none';
+    const isCopying = this.copyIn !== 'none' || this.stream !== 'none';
+    return !this.isIgnoringToSync && !this.isUnsynced && !isCopying;
   }
 
   /** Handles one message. */
@@ -54,6 +60,10 @@ export class BackendModel {
     }
     if (this.copyIn !== 'none') {
       this.#readInCopy(request.letter);
+      return;
+    }
+    if (this.stream !== 'none') {
+      this.#readInStream(request.letter);
       return;
     }
     this.#isInternal = request.isInternal;
@@ -71,6 +81,8 @@ export class BackendModel {
   interrupt(): void {
     if (this.copyIn !== 'none') {
       this.#fail(this.copyIn === 'extended');
+    } else if (this.stream !== 'none') {
+      this.#fail(false);
     }
   }
 
@@ -148,6 +160,11 @@ export class BackendModel {
 
   #beginQuery(): void {
     this.isUnsynced = false;
+    if (this.isWalSender && !this.#isInternal && this.#random.chance(0.5)) {
+      this.#statements = ['stream'];
+      this.#runStatements();
+      return;
+    }
     const count = this.#isInternal ? 1 : this.#random.below(4);
     const kinds: readonly Statement[] = this.#isInternal
       ? ['command', 'command', 'error']
@@ -170,6 +187,11 @@ export class BackendModel {
         this.#fail(false);
         return;
       }
+      if (next === 'stream') {
+        this.stream = 'open';
+        this.#say('Wd');
+        return;
+      }
       this.#say(next === 'rows' ? 'TDDC' : next === 'copy_out' ? 'HddcC' : 'C');
     }
     this.#say('Z');
@@ -177,6 +199,7 @@ export class BackendModel {
 
   #fail(isExtended: boolean): void {
     this.copyIn = 'none';
+    this.stream = 'none';
     this.#statements = [];
     this.#say('E');
     if (isExtended) {
@@ -210,6 +233,32 @@ export class BackendModel {
         } else {
           this.#fail(isExtended);
         }
+    }
+  }
+
+  /** A walsender reads status updates and the end, and kills itself over anything else. */
+  #readInStream(letter: string): void {
+    const isOpen = this.stream === 'open';
+    switch (letter) {
+      case 'd':
+        if (isOpen) {
+          this.#say(this.#random.pick(['', 'd', 'ddd', 'd']));
+        }
+        if (isOpen && this.#random.chance(0.2)) {
+          this.stream = 'ended';
+          this.#say('c');
+        } else if (this.#random.chance(0.1)) {
+          this.#fail(false);
+        }
+        return;
+      case 'c':
+        this.stream = 'none';
+        this.#say(isOpen ? 'dc' : '');
+        this.#say(this.#random.pick(['CZ', 'CCZ', 'TDCCZ']));
+        return;
+      default:
+        this.#say('E');
+        this.isDead = true;
     }
   }
 

@@ -39,8 +39,11 @@ function play(ledger: OutstandingRequests, dialogue: string): string {
 
 /** Flags of a ledger in one word each. */
 function flags(ledger: OutstandingRequests): string {
-  const { isEmpty, isSyncMissing, isReadyOwed, isCopyIn, isUnclear } = ledger;
-  const names = Object.entries({ isEmpty, isSyncMissing, isReadyOwed, isCopyIn, isUnclear });
+  const { isEmpty, isSyncMissing, isReadyOwed, isCopyIn, isCopyBoth, isUnclear } = ledger;
+  const names = Object.entries({
+    ...{ isEmpty, isSyncMissing, isReadyOwed },
+    ...{ isCopyIn, isCopyBoth, isUnclear },
+  });
   return names
     .filter(([, isSet]) => isSet)
     .map(([name]) => name.slice(2))
@@ -197,6 +200,22 @@ const DIALOGUES: readonly (readonly [string, string, string, string])[] = [
   ['COPY IN by Execute, CopyFail and Sync', '>E <G >dfS <EZ', 'fff', 'Empty'],
   ['COPY IN by Execute that fails early', '>E <GE >ddcS <Z', 'fff', 'Empty'],
   ['COPY IN by Execute that never began', '>PBESddcS <12EZZ', 'fffff', 'Empty'],
+  // COPY BOTH
+  ['a stream of replication', '>Q <Wddd', 'ffff', 'ReadyOwed CopyBoth'],
+  ['a stream with status updates', '>Q <Wdd >d <d >dd <d', 'fffff', 'ReadyOwed CopyBoth'],
+  ['a stream that the client ends', '>Q <Wd >dc', 'ff', 'ReadyOwed CopyBoth'],
+  ['a stream that ended, the client first', '>Q <Wd >dc <ddcCCZ', 'ffffffff', 'Empty'],
+  ['a stream that ended, the server first', '>Q <Wdc >dc <CZ', 'fffff', 'Empty'],
+  ['a stream that ended with the next timeline', '>Q <Wdc >c <TDCCZ', 'ffffffff', 'Empty'],
+  ['a stream, a query behind its end', '>Q <Wd >cQ <cCZTDCZ', 'fffffffff', 'Empty'],
+  ['a stream whose end was sent ahead', '>Qc <WcCZ', 'ffff', 'Empty'],
+  ['a stream that breaks off', '>Q <WdE', 'fff', 'ReadyOwed'],
+  ['a stream that breaks off, late messages', '>Q <WdE >dc <Z >d', 'ffff', 'Empty'],
+  ['a stream that breaks off, another one', '>Q <WdEZ >Q <Wd', 'ffffff', 'ReadyOwed CopyBoth'],
+  ['a stream that never began', '>Qdc <EZ', 'ff', 'Empty'],
+  ['a stream, its end and a COPY IN sent ahead', '>QcQdSc <WdcCZ >d <GCZ', 'ffffffff', 'Empty'],
+  ['a stream by Execute, which there is not', '>ES <W', 'X', 'ReadyOwed'],
+  ['data behind the end of a stream', '>Q <Wd >c <cCZd', 'fffffX', 'Empty'],
   // COPY IN: what nobody can tell
   ['a swallowed Sync and an error', '>ES <G >dcS <E', 'ff', 'ReadyOwed Unclear'],
   ['a swallowed Sync and an error, settled', '>ES <G >dcS <EZ', 'fff', 'Empty Unclear'],
@@ -236,10 +255,25 @@ describe('OutstandingRequests: dialogues', () => {
 
   it.each(DIALOGUES)('%s, after the ledger was used and cleared', (_what, dialogue, verdicts) => {
     const ledger = new OutstandingRequests();
+    play(ledger, '>Q <W');
+    ledger.clear();
     play(ledger, '>ES <GE >PPcP ! >Q');
     ledger.clear();
     expect(flags(ledger)).toBe('Empty');
     expect(play(ledger, dialogue)).toBe(verdicts);
+  });
+
+  it('tells a stream that is over from one that runs, up to ReadyForQuery', () => {
+    const ledger = new OutstandingRequests();
+    play(ledger, '>Q <Wd');
+    expect(ledger.isStreamOver).toBe(false);
+    play(ledger, '<C');
+    expect([ledger.isStreamOver, ledger.isCopyBoth]).toEqual([true, false]);
+    play(ledger, '<Z >Q <C');
+    expect(ledger.isStreamOver).toBe(false);
+    play(ledger, '<Z >Q <WC');
+    ledger.clear();
+    expect(ledger.isStreamOver).toBe(false);
   });
 
   it('counts what is owed', () => {

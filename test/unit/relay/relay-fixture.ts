@@ -20,6 +20,7 @@ export class FakeClient implements ClientEnd {
   listNext: ClientEnd | null = null;
   list: LinkedList<ClientEnd> | null = null;
   state: ClientState = ClientState.Login;
+  readonly replication = null;
   waitStartMs = 0;
   isWaitNotified = false;
   isLeaving = false;
@@ -145,6 +146,10 @@ export class FakeClient implements ClientEnd {
     }
   }
 
+  onOwnServer(): void {
+    this.events.push('own server');
+  }
+
   onWelcomeKnown(): void {
     this.events.push('welcome');
   }
@@ -176,6 +181,7 @@ export class FakeServer implements ServerEnd {
   listNext: ServerEnd | null = null;
   list: LinkedList<ServerEnd> | null = null;
   state: ServerState = ServerState.Login;
+  owner: ClientEnd | null = null;
   readonly connectedAtMs: number;
   lastActivityMs: number;
   testStartMs = 0;

@@ -1,0 +1,153 @@
+import { refuseCertificate } from '../auth/certificate-identity.ts';
+import { planPassword, planPeer } from '../auth/external-plans.ts';
+import { findHbaRule } from '../auth/hba-rules.ts';
+import type { HbaMethod, HbaRule, LocalNetworks } from '../auth/hba-rules.ts';
+import type { IdentMap } from '../auth/ident-map.ts';
+import type { LoginPlan, RejectPlan } from '../auth/login-plan.ts';
+import type { ClientConnection } from '../client/client-connection.ts';
+import type { StartupParameters } from '../client/startup-parameters.ts';
+import { parseLdapOptions } from '../config/ldap-options.ts';
+import type { LdapOptions } from '../config/ldap-options.ts';
+import { parseIpAddress, withoutMapping } from '../net/ip-address.ts';
+import { POOLER_ERRORS, type PoolerErrorName } from '../protocol/pooler-errors.ts';
+import { loadAccessRules } from './access-rules.ts';
+import { cachedLocalNetworks } from './local-networks.ts';
+import type { Pooler } from './pooler.ts';
+
+/** A method and what goes with it. */
+interface ChosenMethod {
+  readonly method: HbaMethod | 'any';
+  readonly map: IdentMap | null;
+  readonly ldap: LdapOptions | null;
+  /** Where it was chosen, for the log. */
+  readonly place: string;
+}
+
+/** Decides how each client must prove who it is: by `auth_type`, or by the rules of HBA. */
+export class LoginMethods {
+  readonly #pooler: Pooler;
+  readonly #localNetworks: LocalNetworks;
+  #rules: readonly HbaRule[] = [];
+  #ldap: LdapOptions | null = null;
+
+  constructor(pooler: Pooler) {
+    this.#pooler = pooler;
+    this.#localNetworks = cachedLocalNetworks(() => pooler.nowMs());
+  }
+
+  /**
+   * Reads the files that `auth_type` asks for. Problems are logged; lines that could be read count,
+   * and where the whole file cannot be read, the rules stay as they were.
+   */
+  load(): void {
+    const { settings, environment, external, logger } = this.#pooler;
+    external.reload();
+    const ldap = parseLdapOptions(settings.authLdapOptions ?? '');
+    this.#ldap = 'wrong' in ldap ? null : ldap;
+    if (settings.authType !== 'hba') {
+      return;
+    }
+    const { rules, problems } = loadAccessRules(settings, {
+      readText: (file) => environment.readText(file),
+      unavailable: (method) => external.unavailable(method),
+    });
+    for (const problem of problems) {
+      if (problem.line === 0) {
+        logger.error('hba_file_problem', problem);
+      } else {
+        logger.warn('hba_file_problem', problem);
+      }
+    }
+    this.#rules = rules ?? this.#rules;
+  }
+
+  /** How `client` must prove that it is the user it says. */
+  planOf(client: ClientConnection, startup: StartupParameters): LoginPlan {
+    const { authType } = this.#pooler.settings;
+    if (authType !== 'hba') {
+      const place = `auth_type ${authType}`;
+      return this.#plan({ method: authType, map: null, ldap: this.#ldap, place }, client, startup);
+    }
+    const rule = this.#findRule(client, startup);
+    return rule === null
+      ? reject('no line of auth_hba_file matches', 'noLoginMethod')
+      : this.#plan({ ...rule, place: `hba line ${String(rule.line)}` }, client, startup);
+  }
+
+  #findRule(client: ClientConnection, { user, database }: StartupParameters): HbaRule | null {
+    const isUnix = client.unixPath !== null;
+    const address = isUnix ? null : parseIpAddress(client.remote.address);
+    if (!isUnix && address === null) {
+      // The socket is closed already, and has no address any more.
+      return null;
+    }
+    const facts = {
+      address: address === null ? null : withoutMapping(address),
+      isTls: client.isTls,
+      database,
+      user,
+      // Such connections are refused before.
+      isPhysicalReplication: false,
+    };
+    return findHbaRule(this.#rules, facts, this.#localNetworks);
+  }
+
+  #plan(chosen: ChosenMethod, client: ClientConnection, { user }: StartupParameters): LoginPlan {
+    const { credentials } = this.#pooler;
+    switch (chosen.method) {
+      case 'reject':
+        return reject(`rejected by ${chosen.place}`, 'loginRejected');
+      case 'cert':
+        return this.#planCertificate(chosen, client, user);
+      case 'peer':
+        return planPeer({
+          client,
+          user,
+          methods: this.#pooler.external,
+          isUnixSocket: client.unixPath !== null,
+          map: chosen.map,
+          isKnown: credentials.isKnown(user),
+        });
+      case 'ldap':
+        return chosen.ldap === null
+          ? reject('auth_ldap_options is null', 'badConfiguration')
+          : this.#planPassword({ kind: 'ldap', options: chosen.ldap }, client, user);
+      case 'pam':
+        return this.#planPassword({ kind: 'pam' }, client, user);
+      default:
+        return credentials.resolveLogin(chosen.method, user);
+    }
+  }
+
+  #planCertificate({ map }: ChosenMethod, client: ClientConnection, user: string): LoginPlan {
+    const refusal =
+      refuseCertificate(client.clientCertificate, map, user) ??
+      (this.#pooler.credentials.isKnown(user) ? null : 'no such user');
+    return refusal === null
+      ? { method: 'trust', isKnown: true }
+      : reject(refusal, 'certificateRefused');
+  }
+
+  #planPassword(
+    judge: Parameters<typeof planPassword>[0]['judge'],
+    client: ClientConnection,
+    user: string,
+  ): LoginPlan {
+    const { credentials, external } = this.#pooler;
+    return planPassword({
+      judge,
+      client,
+      user,
+      methods: external,
+      host: client.unixPath === null ? client.remote.address : '',
+      onAccepted: (password) => {
+        credentials.learnPassword(user, password);
+      },
+    });
+  }
+}
+
+function reject(reason: string, error: PoolerErrorName): RejectPlan {
+  const { text, sqlstate } = POOLER_ERRORS[error];
+  return { method: 'reject', reason, failedText: text, failedSqlstate: sqlstate };
+}

@@ -1,0 +1,68 @@
+import { isMapped } from './ident-map.ts';
+import type { IdentMap } from './ident-map.ts';
+
+/** The names in a certificate that a client has shown and that was verified. */
+export interface ClientCertificate {
+  /** CN of its subject; `null` when it has none. */
+  readonly commonName: string | null;
+  /** Names of its subjectAltName extension, without their kinds. */
+  readonly subjectAltNames: readonly string[];
+}
+
+/**
+ * Tells whether a certificate lets its owner log in as `user`: one of its names must be that of the
+ * user, letter by letter, or be mapped to it.
+ *
+ * @param certificate - `null` when the client has shown none.
+ * @param map - `null` when the names must be equal.
+ * @returns `null` when it does, else why not, as a clause for the log.
+ * @source PgBouncer manual, "auth_type", cert
+ */
+export function refuseCertificate(
+  certificate: ClientCertificate | null,
+  map: IdentMap | null,
+  user: string,
+): string | null {
+  if (certificate === null) {
+    return 'the client has shown no certificate';
+  }
+  const { commonName, subjectAltNames } = certificate;
+  const names = [...(commonName === null ? [] : [commonName]), ...subjectAltNames].filter(isName);
+  if (names.length === 0) {
+    return 'the certificate has neither a common name nor another name';
+  }
+  const isMatching = names.some((name) =>
+    map === null ? name === user : isMapped(map, name, user),
+  );
+  if (isMatching) {
+    return null;
+  }
+  const shown = names.map((name) => JSON.stringify(name)).join(', ');
+  return map === null
+    ? `the certificate is for ${shown}`
+    : `the map has no entry from ${shown} to this user`;
+}
+
+/** An empty name, or one with a NUL, which shorter names might be taken for, is none. */
+function isName(name: string): boolean {
+  return name !== '' && !name.includes('\0');
+}
+
+/**
+ * Tells whether the owner of the other end of a unix socket may log in as `user`.
+ *
+ * @param systemName - Name of the system user.
+ * @param map - `null` when the names must be equal.
+ * @returns `null` when it may, else why not, as a clause for the log.
+ * @source PostgreSQL manual, "Peer Authentication"
+ */
+export function refusePeer(systemName: string, map: IdentMap | null, user: string): string | null {
+  const isMatching = map === null ? systemName === user : isMapped(map, systemName, user);
+  if (isMatching && systemName !== '') {
+    return null;
+  }
+  const shown = JSON.stringify(systemName);
+  return map === null
+    ? `the client is system user ${shown}`
+    : `the map has no entry from system user ${shown} to this user`;
+}

@@ -1,0 +1,236 @@
+import { parseLdapOptions } from '../config/ldap-options.ts';
+import type { LdapOptions } from '../config/ldap-options.ts';
+import { formatIpAddress, hasHostBits, parseIpAddress, prefixMask } from '../net/ip-address.ts';
+import type { IpNetwork } from '../net/ip-address.ts';
+import { HbaNamesError, HbaNamesReader } from './hba-names.ts';
+import type { HbaNames, NameColumn, NameFileReader } from './hba-names.ts';
+import { HBA_CONNECTIONS } from './hba-rules.ts';
+import type { HbaAddress, HbaConnection, HbaMethod, HbaRule } from './hba-rules.ts';
+import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
+import type { IdentMap } from './ident-map.ts';
+
+/** Something to tell the operator about an HBA file. Never holds a password. */
+export interface HbaProblem {
+  /** Counted from 1. */
+  readonly line: number;
+  /** A clause. */
+  readonly message: string;
+  /** Whether the line was left out; otherwise it counts, and is probably not what was meant. */
+  readonly isSkipped: boolean;
+}
+
+/** Result of {@link parseHbaFile}. */
+export interface HbaFile {
+  readonly rules: readonly HbaRule[];
+  readonly problems: readonly HbaProblem[];
+}
+
+/** What the reading of an HBA file needs. */
+export interface HbaSources {
+  /** The path of the file: files of names are looked for beside it. */
+  readonly file: string;
+  readonly maps: ReadonlyMap<string, IdentMap>;
+  readonly names: NameFileReader;
+}
+
+/** What methods are called in the file. `password` is PostgreSQL's word for what `plain` is. */
+const METHODS: ReadonlyMap<string, HbaMethod> = new Map([
+  ['trust', 'trust'],
+  ['reject', 'reject'],
+  ['md5', 'md5'],
+  ['password', 'plain'],
+  ['plain', 'plain'],
+  ['scram-sha-256', 'scram-sha-256'],
+  ['peer', 'peer'],
+  ['cert', 'cert'],
+  ['pam', 'pam'],
+  ['ldap', 'ldap'],
+]);
+
+const IPV4_BYTES = 4;
+
+/** Says why a line cannot be used, as a clause. */
+class LineError extends Error {}
+
+function fail(message: string): never {
+  throw new LineError(message);
+}
+
+/**
+ * Reads a file of host-based rules. A line that cannot be used is left out and reported; the others
+ * count.
+ *
+ * Never throws.
+ *
+ * @param text - Content decoded as UTF-8.
+ * @source PostgreSQL manual, "The pg_hba.conf File"; PgBouncer manual, "HBA file format"
+ */
+export function parseHbaFile(text: string, sources: HbaSources): HbaFile {
+  const rules: HbaRule[] = [];
+  const problems: HbaProblem[] = [];
+  for (const { number, text: content } of hbaLines(text)) {
+    const reader = new RuleReader(number, content, sources);
+    try {
+      rules.push(reader.read());
+      problems.push(
+        ...reader.warnings.map((message) => ({ line: number, message, isSkipped: false })),
+      );
+    } catch (error) {
+      if (!(error instanceof LineError) && !(error instanceof HbaNamesError)) {
+        throw error;
+      }
+      problems.push({ line: number, message: error.message, isSkipped: true });
+    }
+  }
+  return { rules, problems };
+}
+
+/** What stands behind the method. */
+interface Options {
+  readonly map: IdentMap | null;
+  readonly ldap: LdapOptions | null;
+}
+
+/** Reads one line. */
+class RuleReader {
+  /** About a line that counts. */
+  readonly warnings: string[] = [];
+  readonly #number: number;
+  readonly #line: HbaTokenizer;
+  readonly #sources: HbaSources;
+
+  constructor(number: number, text: string, sources: HbaSources) {
+    this.#number = number;
+    this.#line = new HbaTokenizer(text);
+    this.#sources = sources;
+  }
+
+  /** @throws LineError or HbaNamesError saying what is wrong. */
+  read(): HbaRule {
+    const connection = this.#readConnection();
+    const databases = this.#readNames('database');
+    const users = this.#readNames('user');
+    const address = connection === 'local' ? ({ kind: 'all' } as const) : this.#readAddress();
+    const method = this.#readMethod();
+    const { map, ldap } = this.#readOptions(method);
+    this.#adviseOn(connection, method, map);
+    return { line: this.#number, connection, databases, users, address, method, map, ldap };
+  }
+
+  #readConnection(): HbaConnection {
+    const word = this.#line.word();
+    const connection = HBA_CONNECTIONS.find(
+      (known) => word?.isQuoted === false && known === word.text,
+    );
+    return connection ?? fail(`unknown type; known are ${HBA_CONNECTIONS.join(', ')}`);
+  }
+
+  #readNames(column: NameColumn): HbaNames {
+    return new HbaNamesReader(column, this.#sources.names).read(this.#line, this.#sources.file);
+  }
+
+  #readAddress(): HbaAddress {
+    const word = this.#line.word();
+    if (word === null || word.isQuoted) {
+      return fail(word === null ? 'did not find address' : 'the address must not be in quotes');
+    }
+    switch (word.text) {
+      case 'all':
+      case 'samehost':
+      case 'samenet':
+        return { kind: word.text };
+      default:
+        return { kind: 'network', network: this.#readNetwork(word.text) };
+    }
+  }
+
+  #readNetwork(text: string): IpNetwork {
+    const slash = text.indexOf('/');
+    const address = parseIpAddress(slash < 0 ? text : text.slice(0, slash));
+    if (address === null) {
+      return fail(
+        `failed to parse address - ${text}; allowed: an IPv4 or IPv6 address with a prefix length or a mask, all, samehost, samenet`,
+      );
+    }
+    const mask =
+      slash < 0
+        ? this.#readMask(address.length)
+        : readPrefix(text.slice(slash + 1), address.length);
+    const network = { address, mask };
+    if (hasHostBits(network)) {
+      const [shown, shownMask] = [address, mask].map(formatIpAddress);
+      this.warnings.push(
+        `address does not match mask in ${this.#sources.file} line #${String(this.#number)}: ${shown ?? ''} / ${shownMask ?? ''}`,
+      );
+    }
+    return network;
+  }
+
+  #readMask(bytes: number): Uint8Array {
+    const word = this.#line.word();
+    if (word === null || word.isQuoted) {
+      return fail('did not find mask');
+    }
+    const mask = parseIpAddress(word.text);
+    return mask?.length === bytes ? mask : fail(`failed to parse mask: ${word.text}`);
+  }
+
+  #readMethod(): HbaMethod {
+    const word = this.#line.word();
+    if (word === null) {
+      return fail(this.#line.isBroken ? 'a quote is not closed' : 'did not find method');
+    }
+    const method = word.isQuoted ? undefined : METHODS.get(word.text);
+    return (
+      method ??
+      fail(`unsupported method: buf=${word.text}; known are ${[...METHODS.keys()].join(', ')}`)
+    );
+  }
+
+  #readOptions(method: HbaMethod): Options {
+    if (method === 'ldap') {
+      const ldap = parseLdapOptions(this.#line.rest());
+      return 'wrong' in ldap ? fail(ldap.wrong) : { map: null, ldap };
+    }
+    const map = this.#readMap();
+    if (!this.#line.isAtEnd) {
+      // The text is not repeated: it may be an option with a password, behind the wrong method.
+      return fail('unsupported parameters behind the method; known is one map=NAME');
+    }
+    return { map, ldap: null };
+  }
+
+  #readMap(): IdentMap | null {
+    const token = this.#line.peek();
+    if (token?.kind !== 'word' || token.isQuoted || !token.text.startsWith('map')) {
+      return null;
+    }
+    this.#line.next();
+    if (!token.text.startsWith('map=')) {
+      return fail(`Ident map ${token.text} is malformed. It is not in map=value format.`);
+    }
+    const name =
+      token.text === 'map=' ? (this.#line.word()?.text ?? '') : token.text.slice('map='.length);
+    return (
+      this.#sources.maps.get(name) ?? fail(`Ident map ${name} is not found in ident config file`)
+    );
+  }
+
+  #adviseOn(connection: HbaConnection, method: HbaMethod, map: IdentMap | null): void {
+    if (method === 'peer' && connection !== 'local') {
+      this.warnings.push('peer lets nobody in but on local lines');
+    }
+    if (method === 'cert' && (connection === 'local' || connection === 'hostnossl')) {
+      this.warnings.push('cert lets nobody in but on hostssl and host lines');
+    }
+    if (map !== null && method !== 'peer' && method !== 'cert') {
+      this.warnings.push('map has no effect but with cert and peer');
+    }
+  }
+}
+
+function readPrefix(text: string, bytes: number): Uint8Array {
+  const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
+  const most = bytes === IPV4_BYTES ? 32 : 128;
+  return prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+}
