@@ -218,7 +218,7 @@ async function run(args: RunArguments): Promise<void> {
     random: () => Math.random(),
     randomBytes: batchedRandomBytes(),
     readText,
-    loadConfig: () => load(args),
+    loadConfig: (file) => load({ ...args, file }),
     every: (ms, action) => {
       const timer = setInterval(action, ms);
       return () => {

@@ -38,6 +38,8 @@ export type ConsoleCommand =
   | SqlCommand
   | { readonly kind: 'set'; readonly key: string; readonly value: string }
   | { readonly kind: 'reload' }
+  | { readonly kind: 'reload_dry_run' }
+  | { readonly kind: 'suspend' }
   | {
       readonly kind: 'database';
       readonly verb: DatabaseVerb;
@@ -79,15 +81,9 @@ function parseShow(argument: string | null): ConsoleCommand | null {
   }
   if (UNSUPPORTED_TOPIC_NAMES.has(name)) {
     const refusal = notSupportedYet(`SHOW ${name.toUpperCase()}`);
-    return { kind: 'unsupported', role: name === 'fds' ? 'admin' : 'stats', refusal };
+    return { kind: 'unsupported', role: 'stats', refusal };
   }
   return null;
-}
-
-function parseSuspend(argument: string | null): ConsoleCommand | null {
-  return argument === null
-    ? { kind: 'unsupported', role: 'admin', refusal: notSupportedYet('SUSPEND') }
-    : null;
 }
 
 function parseShutdown(argument: string | null): ConsoleCommand | null {
@@ -109,7 +105,7 @@ const COMMANDS: ReadonlyMap<string, ArgumentParser> = new Map<string, ArgumentPa
   ['reload', (argument) => (argument === null ? { kind: 'reload' } : null)],
   ['kill_client', (id) => ({ kind: 'kill_client', id })],
   ['kill_server', (id) => ({ kind: 'kill_server', id })],
-  ['suspend', parseSuspend],
+  ['suspend', (argument) => (argument === null ? { kind: 'suspend' } : null)],
   ['shutdown', parseShutdown],
   ...DATABASE_VERBS.map(databaseEntry),
 ]);
@@ -120,7 +116,7 @@ function takeAssignment(scanner: CommandScanner): boolean {
     return true;
   }
   const word = scanner.takeWord(MAX_NAME_BYTES);
-  return word !== null && !word.isQuoted && lowerAscii(word.text) === 'to';
+  return word !== null && isWord(word, 'to');
 }
 
 function takeSet(scanner: CommandScanner): { key: Token; value: Token } | null {
@@ -175,6 +171,18 @@ export function parseCommand(query: string): ParsedCommand {
   return command.kind === 'error' ? (parseSqlCommand(query) ?? command) : command;
 }
 
+function isWord(token: Token, word: string): boolean {
+  return !token.isQuoted && lowerAscii(token.text) === word;
+}
+
+/** Reads what follows `RELOAD DRY`. */
+function parseDryRun(query: string, scanner: CommandScanner): ParsedCommand {
+  const word = scanner.skipSpace() ? scanner.takeWord(MAX_ARGUMENT_BYTES) : null;
+  return word !== null && isWord(word, 'run') && scanner.takeEnd()
+    ? { kind: 'reload_dry_run' }
+    : invalidCommand(query);
+}
+
 function parseNamed(query: string): ParsedCommand {
   const scanner = new CommandScanner(query);
   scanner.skipSpace();
@@ -187,6 +195,9 @@ function parseNamed(query: string): ParsedCommand {
     return parseSet(query, scanner);
   }
   const argument = scanner.skipSpace() ? scanner.takeWord(MAX_ARGUMENT_BYTES) : null;
+  if (nameText === 'reload' && argument !== null && isWord(argument, 'dry')) {
+    return parseDryRun(query, scanner);
+  }
   if (!scanner.takeEnd()) {
     return invalidCommand(query);
   }

@@ -10,6 +10,7 @@ import {
   serverNotFound,
 } from './console-errors.ts';
 import { isConsoleDatabase } from './console-welcome.ts';
+import { ADMIN_TOPICS } from './topics.ts';
 import type { CommandCall, CommandError, CommandOutcome, Control } from './control.ts';
 
 /** What a console client may do: `stats` may look, `admin` may do anything. */
@@ -18,7 +19,10 @@ export type ConsoleRole = 'admin' | 'stats';
 /** Commands that act on the pooler, as against those that only show or do nothing. */
 export type ActionCommand = Extract<
   ConsoleCommand,
-  { readonly kind: 'set' | 'reload' | 'database' | 'kill_client' | 'kill_server' | 'shutdown' }
+  {
+    readonly kind:
+      'set' | 'reload' | 'database' | 'kill_client' | 'kill_server' | 'suspend' | 'shutdown';
+  }
 >;
 
 /**
@@ -46,6 +50,9 @@ export function isPermitted(command: ConsoleCommand, role: ConsoleRole): boolean
   if (command.kind === 'sequence') {
     return command.commands.every((part) => isPermitted(part, role));
   }
+  if (command.kind === 'show' || command.kind === 'rows') {
+    return !ADMIN_TOPICS.has(command.kind === 'show' ? command.topic : command.query.topic);
+  }
   return command.kind === 'unsupported' ? command.role === 'stats' : STATS_KINDS.has(command.kind);
 }
 
@@ -72,6 +79,8 @@ function auditSubject(command: ActionCommand): string {
       return `SET '${command.key}'`;
     case 'reload':
       return 'RELOAD';
+    case 'suspend':
+      return 'SUSPEND';
     case 'database': {
       const verb = command.verb.toUpperCase();
       return command.database === null ? verb : `${verb} '${command.database}'`;
@@ -101,6 +110,7 @@ export function commandTag(command: ActionCommand): string {
     case 'database':
       return command.verb.toUpperCase();
     case 'reload':
+    case 'suspend':
     case 'kill_client':
     case 'kill_server':
     case 'shutdown':
@@ -191,6 +201,8 @@ export function runCommand(
       return runKillClient(command.id, control, call);
     case 'kill_server':
       return runKillServer(command.id, control, call);
+    case 'suspend':
+      return control.suspend(call);
     case 'shutdown':
       return control.shutdown(command.mode, call);
     default:

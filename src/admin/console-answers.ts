@@ -8,6 +8,7 @@ import type { CommandError } from './control.ts';
 import type { ValueSource } from './driver-chatter.ts';
 import type { Row } from './row-condition.ts';
 import { columnOf } from './show-columns.ts';
+import { RELOAD_PLAN_COLUMNS, reloadPlanRows } from './show-reload.ts';
 import { HELP_LINES, SHOW_TABLES } from './show-tables.ts';
 
 /** A message beside the rows. */
@@ -42,6 +43,7 @@ const ACTION_KINDS: ReadonlySet<ConsoleCommand['kind']> = new Set<ActionCommand[
   'database',
   'kill_client',
   'kill_server',
+  'suspend',
   'shutdown',
 ]);
 
@@ -78,6 +80,8 @@ export function columnsOf(command: ConsoleCommand): readonly ColumnDescription[]
       return command.topic === 'help' ? null : SHOW_TABLES[command.topic].columns;
     case 'rows':
       return command.query.columns;
+    case 'reload_dry_run':
+      return RELOAD_PLAN_COLUMNS;
     case 'show_parameter':
       return [columnOf(command.name, 'text')];
     case 'constants':
@@ -107,6 +111,10 @@ export function answerCommand(
     }
     case 'rows':
       return tableAnswer(columns, command.query.rows(source.control), command.query.tag);
+    case 'reload_dry_run': {
+      const rows = reloadPlanRows(source.control);
+      return 'kind' in rows ? rows : tableAnswer(columns, rows, () => 'RELOAD DRY RUN');
+    }
     case 'show_parameter':
       return tableAnswer(columns, [[command.value]], SHOW_TAG);
     case 'constants': {

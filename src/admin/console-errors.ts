@@ -87,6 +87,14 @@ export function alreadyPaused(): CommandError {
   return commandError(SqlState.ObjectNotInPrerequisiteState, 'already suspended/paused');
 }
 
+/** SUSPEND while a database is paused. */
+export function pausedDatabases(): CommandError {
+  return commandError(
+    SqlState.ObjectNotInPrerequisiteState,
+    'cannot suspend with paused databases',
+  );
+}
+
 /** RESUME while the pooler is not paused. */
 export function notPaused(): CommandError {
   return commandError(SqlState.ObjectNotInPrerequisiteState, 'pooler is not paused/suspended');

@@ -45,6 +45,8 @@ export interface ConsoleSessionOptions {
   readonly send: (messages: Buffer) => void;
   /** Logs a command that acts on the pooler, before it is carried out. */
   readonly audit: (commandText: string, actor: Actor) => void;
+  /** Logs an error that was sent to the client. */
+  readonly logError: (error: CommandError, actor: Actor) => void;
 }
 
 interface Input {
@@ -69,8 +71,11 @@ const IGNORED_CODES: ReadonlySet<number> = new Set([
   FrontendCode.Flush,
 ]);
 
+/** Whether a command holds up the whole pooler: PAUSE without a database, and SUSPEND. */
 function isGlobalPause(command: ActionCommand): boolean {
-  return command.kind === 'database' && command.verb === 'pause' && command.database === null;
+  const isPause =
+    command.kind === 'database' && command.verb === 'pause' && command.database === null;
+  return isPause || command.kind === 'suspend';
 }
 
 /**
@@ -138,7 +143,7 @@ export class ConsoleSession {
     }
     if (isGlobalPause(pending.command)) {
       const { control, actor, audit } = this.#options;
-      audit('PAUSE canceled, doing RESUME', actor);
+      audit(`${commandTag(pending.command)} canceled, doing RESUME`, actor);
       // Refused during a shutdown, which is as it should be: nobody is to be told.
       control.resume(null, { actor, settle: () => undefined });
     }
@@ -282,6 +287,9 @@ export class ConsoleSession {
     if (this.#block.isFailed && command.kind !== 'empty') {
       return inFailedTransaction();
     }
+    if (command.kind === 'reload_dry_run') {
+      this.#options.audit('RELOAD DRY RUN command issued', this.#options.actor);
+    }
     if (command.kind !== 'deallocate') {
       return answerCommand(command, this.#options);
     }
@@ -354,6 +362,7 @@ export class ConsoleSession {
    * @param before - what goes out in front of it.
    */
   #replyError(error: CommandError, isExtended: boolean, before: readonly Buffer[] = []): void {
+    this.#options.logError(error, this.#options.actor);
     this.#block.onError();
     this.#store.closePortals();
     this.#isSkippingToSync = isExtended;

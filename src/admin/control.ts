@@ -2,12 +2,15 @@ import type { ConsoleSqlState } from './console-sqlstate.ts';
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PeerPoolSnapshot,
   PeerSnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -98,6 +101,10 @@ export interface Control {
   peerPools(): readonly PeerPoolSnapshot[];
   /** All host names that have been looked up, in any order. */
   dnsHosts(): readonly DnsHostSnapshot[];
+  /** All open sockets but those of consoles, in the order in which they shall be shown. */
+  descriptors(): readonly DescriptorSnapshot[];
+  /** All DNS zones of these, in any order. */
+  dnsZones(): readonly DnsZoneSnapshot[];
   lists(): ListsSnapshot;
   state(): StateSnapshot;
   /** All settings in the order in which they shall be shown. */
@@ -109,6 +116,8 @@ export interface Control {
   pause(database: string | null, call: CommandCall): CommandOutcome;
   /** Ends the pause of a database, or that of the pooler if `null`. */
   resume(database: string | null, call: CommandCall): CommandOutcome;
+  /** Answers when everything but the consoles has stopped. */
+  suspend(call: CommandCall): CommandOutcome;
   /** Refuses new logins to a database. */
   disable(database: string, call: CommandCall): CommandOutcome;
   /** Allows logins to a database again. */
@@ -126,6 +135,8 @@ export interface Control {
   killServer(id: number, call: CommandCall): CommandOutcome;
   /** Reads the configuration again. */
   reload(call: CommandCall): CommandOutcome;
+  /** What `reload` would change, or why it would fail. Changes nothing. */
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError;
   /** Ends the process. A console gets no reply to `immediate`: its connection just closes. */
   shutdown(mode: ShutdownMode, call: CommandCall): CommandOutcome;
   /** Changes a setting for the life of the process. `value` may be a secret: it is not logged. */

@@ -29,6 +29,8 @@ const UNSUPPORTED_TABLES: ReadonlySet<string> = new Set(UNSUPPORTED_TOPICS);
 
 /** A query that chooses among the rows of a table. */
 export interface RowQuery {
+  /** The table. */
+  readonly topic: TableTopic;
   readonly columns: readonly ColumnDescription[];
   /** Takes a snapshot and chooses. */
   readonly rows: (control: Control) => readonly Row[];
@@ -177,7 +179,7 @@ function findTable(name: string, schema: string): TableTopic {
 
 function refuseTable(name: string): ParsedRowQuery {
   const refusal = notSupportedYet(`SHOW ${name.toUpperCase()}`);
-  return { kind: 'unsupported', role: name === 'fds' ? 'admin' : 'stats', refusal };
+  return { kind: 'unsupported', role: 'stats', refusal };
 }
 
 function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
@@ -185,7 +187,7 @@ function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
   const chosen = (control: Control): readonly Row[] => choose(table.rows(control), choice);
   const tag = (count: number): string => `SELECT ${String(count)}`;
   if (select === 'all') {
-    return { columns: table.columns, rows: chosen, tag };
+    return { topic, columns: table.columns, rows: chosen, tag };
   }
   if (select === 'count') {
     // LIMIT and OFFSET choose among the one row that the count is.
@@ -193,7 +195,7 @@ function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
       const all = choose(table.rows(control), { ...choice, limit: null, offset: 0 });
       return choose([[String(all.length)]], { ...choice, where: null, sortKeys: [] });
     };
-    return { columns: [columnOf('count', 'int8')], rows: counted, tag };
+    return { topic, columns: [columnOf('count', 'int8')], rows: counted, tag };
   }
   const indexes = select.map(({ name }) => findColumn(table.columns, name));
   const columns = select.flatMap(({ alias }, position) => {
@@ -202,7 +204,7 @@ function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
   });
   const rows = (control: Control): readonly Row[] =>
     chosen(control).map((row) => indexes.map((index) => row[index] ?? null));
-  return { columns, rows, tag };
+  return { topic, columns, rows, tag };
 }
 
 function parseSelect(reader: TokenReader): ParsedRowQuery | null {
@@ -247,6 +249,7 @@ function parseShow(reader: TokenReader): ParsedRowQuery | null {
   const { columns, rows } = SHOW_TABLES[topic];
   const choice = parseChoice(reader, columns);
   const query = {
+    topic,
     columns,
     rows: (control: Control) => choose(rows(control), choice),
     tag: () => 'SHOW',

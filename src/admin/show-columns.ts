@@ -2,7 +2,7 @@ import type { ColumnDescription } from '../protocol/backend-writer.ts';
 import type { Control } from './control.ts';
 
 /** Types of columns, by the names they have in the manual of PostgreSQL. */
-export type ColumnType = 'text' | 'int4' | 'int8' | 'numeric' | 'oid' | 'bool';
+export type ColumnType = 'text' | 'int4' | 'int8' | 'numeric' | 'oid' | 'bool' | 'bytea';
 
 const TYPES: Readonly<Record<ColumnType, Pick<ColumnDescription, 'typeOid' | 'typeSize'>>> = {
   text: { typeOid: 25, typeSize: -1 },
@@ -11,6 +11,7 @@ const TYPES: Readonly<Record<ColumnType, Pick<ColumnDescription, 'typeOid' | 'ty
   numeric: { typeOid: 1700, typeSize: -1 },
   oid: { typeOid: 26, typeSize: 4 },
   bool: { typeOid: 16, typeSize: 1 },
+  bytea: { typeOid: 17, typeSize: -1 },
 };
 
 const NUMBER_OIDS: ReadonlySet<number> = new Set(

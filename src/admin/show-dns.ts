@@ -1,5 +1,5 @@
 import { column, defineTable, type ShowTable, sortedBy } from './show-columns.ts';
-import type { DnsHostSnapshot } from './snapshots.ts';
+import type { DnsHostSnapshot, DnsZoneSnapshot } from './snapshots.ts';
 
 const MS_PER_SECOND = 1000;
 
@@ -16,4 +16,14 @@ export const SHOW_DNS_HOSTS: ShowTable = defineTable<DnsHostSnapshot>(
     column('addrs', 'text', ({ addresses }) => addresses.map(addressText).join(',')),
   ],
   (control) => sortedBy(control.dnsHosts(), ({ hostname }) => hostname),
+);
+
+/** SHOW DNS_ZONES, sorted by name. @source PgBouncer manual, "Admin console": SHOW DNS_ZONES */
+export const SHOW_DNS_ZONES: ShowTable = defineTable<DnsZoneSnapshot>(
+  [
+    column('zonename', 'text', ({ name }) => name),
+    column('serial', 'int8', ({ serial }) => serial),
+    column('count', 'int4', ({ count }) => count),
+  ],
+  (control) => sortedBy(control.dnsZones(), ({ name }) => name),
 );

@@ -6,7 +6,8 @@ import {
   SHOW_SOCKETS,
   SHOW_WAITS,
 } from './show-connections.ts';
-import { SHOW_DNS_HOSTS } from './show-dns.ts';
+import { SHOW_DNS_HOSTS, SHOW_DNS_ZONES } from './show-dns.ts';
+import { SHOW_FDS } from './show-fds.ts';
 import { SHOW_MEM } from './show-memory.ts';
 import { SHOW_PEER_POOLS, SHOW_PEERS } from './show-peers.ts';
 import { SHOW_DATABASES, SHOW_POOLS, SHOW_USERS } from './show-pools.ts';
@@ -24,6 +25,8 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
   config: SHOW_CONFIG,
   databases: SHOW_DATABASES,
   dns_hosts: SHOW_DNS_HOSTS,
+  dns_zones: SHOW_DNS_ZONES,
+  fds: SHOW_FDS,
   lists: SHOW_LISTS,
   mem: SHOW_MEM,
   peer_pools: SHOW_PEER_POOLS,
@@ -50,13 +53,13 @@ export const SHOW_TABLES: Readonly<Record<TableTopic, ShowTable>> = {
 export const HELP_LINES: readonly string[] = [
   'SHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|USERS|VERSION',
   'SHOW PEERS|PEER_POOLS',
-  'SHOW SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
-  'SHOW WAITS|DNS_HOSTS',
+  'SHOW FDS|SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE',
+  'SHOW WAITS|DNS_HOSTS|DNS_ZONES',
   'SHOW <table> [WHERE ...] [ORDER BY ...] [LIMIT n] [OFFSET n]',
   'SELECT *|<columns>|count(*) FROM maitred.<table> [WHERE ...] [ORDER BY ...] [LIMIT n]',
   'SHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS',
   'SET key = arg',
-  'RELOAD',
+  'RELOAD [DRY RUN]',
   'PAUSE [<db>]',
   'RESUME [<db>]',
   'DISABLE <db>',
@@ -65,6 +68,7 @@ export const HELP_LINES: readonly string[] = [
   'KILL [<db>]',
   'KILL_CLIENT <client_id>',
   'KILL_SERVER <server_id>',
+  'SUSPEND',
   'SHUTDOWN',
   'SHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS',
   'WAIT_CLOSE [<db>]',

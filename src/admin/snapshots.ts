@@ -238,3 +238,54 @@ export interface MemorySnapshot {
   readonly peers: number;
   readonly peerPools: number;
 }
+
+/** One thing that a reload would change. */
+export interface ReloadChangeSnapshot {
+  readonly kind: 'setting' | 'database' | 'user' | 'peer' | 'pool';
+  readonly name: string;
+  /** The changed key of a database, user or peer; null for anything else. */
+  readonly key: string | null;
+  /** `recycled`: server connections are replaced. `closed`: clients are disconnected as well. */
+  readonly change: 'changed' | 'added' | 'removed' | 'recycled' | 'closed';
+  /** Values in the form of SHOW CONFIG; null where there is none. Secrets are hidden. */
+  readonly old: string | null;
+  readonly new: string | null;
+  /** For settings: whether they keep their value until a restart. */
+  readonly needsRestart: boolean | null;
+  /** Of a pool, count. */
+  readonly clients: number | null;
+  readonly servers: number | null;
+}
+
+/** One DNS zone of the host names that have been looked up. */
+export interface DnsZoneSnapshot {
+  readonly name: string;
+  /** 0 until it is known. */
+  readonly serial: number;
+  /** Host names in it, count. */
+  readonly count: number;
+}
+
+/** Tracked parameters that PgBouncer passes on with a connection; null where unknown. */
+export interface SessionValues {
+  readonly clientEncoding: string | null;
+  readonly standardConformingStrings: string | null;
+  readonly dateStyle: string | null;
+  readonly timeZone: string | null;
+}
+
+/** One open socket. */
+export interface DescriptorSnapshot {
+  /** Number of the descriptor; -1 where the system has none to tell. */
+  readonly fd: number;
+  readonly task: 'pooler' | 'client' | 'server';
+  readonly user: string | null;
+  readonly database: string | null;
+  readonly addr: string;
+  readonly port: number;
+  /** Its cancel key as one number in decimal digits; 0 for none. */
+  readonly cancelKey: string;
+  /** Descriptor of the connection it is paired with; 0 for none. */
+  readonly linkFd: number;
+  readonly parameters: SessionValues;
+}

@@ -5,6 +5,8 @@ export const SHOW_TOPICS = [
   'config',
   'databases',
   'dns_hosts',
+  'dns_zones',
+  'fds',
   'help',
   'lists',
   'mem',
@@ -26,4 +28,7 @@ export const SHOW_TOPICS = [
 export type ShowTopic = (typeof SHOW_TOPICS)[number];
 
 /** What PgBouncer's SHOW can show and this one cannot: refused by name, not as a typing error. */
-export const UNSUPPORTED_TOPICS = ['dns_zones', 'fds'] as const;
+export const UNSUPPORTED_TOPICS: readonly string[] = [];
+
+/** Topics for admins only: what they show would let others act. */
+export const ADMIN_TOPICS: ReadonlySet<ShowTopic> = new Set<ShowTopic>(['fds']);

@@ -22,6 +22,13 @@ import type { Pooler } from './pooler.ts';
 /** User that everybody is on the console when `auth_type` is `any`. */
 export const CONSOLE_USER = 'pgbouncer';
 
+/** Hides a command that is repeated in an error text and seems to hold a password. */
+function withoutSecret(message: string): string {
+  return /passw|pwd|secret/i.test(message) && message.startsWith("invalid command '")
+    ? "invalid command '***', use SHOW HELP;"
+    : message;
+}
+
 /** Decides who may come in, and counts who is in. */
 export class Admissions implements ClientHost {
   readonly #pooler: Pooler;
@@ -124,7 +131,12 @@ export class Admissions implements ClientHost {
       return { error: poolerError('tooManyClients') };
     }
     const { registry, loginMethods } = this.#pooler;
+    const isNew = !registry.databases.has(startup.database);
     const database = registry.findDatabase(startup.database);
+    if (isNew && database !== null) {
+      const { name } = database;
+      this.logger.info('database_registered', { ...client.logFields(), database: name });
+    }
     const user = registry.user(startup.user);
     const error = this.#findLimit(database, user);
     const isAnyUnusable = authType === 'any' && database !== null && database.config.user === null;
@@ -187,7 +199,7 @@ export class Admissions implements ClientHost {
     if (database.isDisabled) {
       return { error: poolerError('databaseDisabled', databaseName) };
     }
-    if (this.#pooler.modes.shutdown !== null) {
+    if (this.#pooler.modes.isRefusing(client)) {
       return { error: poolerError('shuttingDown') };
     }
     // A reload may have dropped the database while the client proved itself.
@@ -214,6 +226,15 @@ export class Admissions implements ClientHost {
       },
       audit: (text, actor) => {
         this.logger.info('console_command_issued', { client: client.id, ...actor }, text);
+      },
+      logError: ({ sqlstate, message }, actor) => {
+        const error = withoutSecret(message);
+        this.logger.error('console_command_failed', {
+          client: client.id,
+          ...actor,
+          sqlstate,
+          error,
+        });
       },
     });
   }

@@ -6,10 +6,12 @@ import { isYamlFile } from '../config/load.ts';
 import type { LogFormat, RootLogger } from '../log/logger.ts';
 import { MetricsService } from '../metrics/metrics-service.ts';
 import { TICK_MS } from '../pool/janitor.ts';
+import { expectedFileCount, readFileLimit } from './file-limit.ts';
 import { Listeners } from './listeners.ts';
 import { PoolerControl } from './pooler-control.ts';
 import { Pooler, type PoolerEnvironment } from './pooler.ts';
 import { Statistics } from './statistics.ts';
+import { planReload } from './reload-plan.ts';
 import { runTick } from './tick.ts';
 
 /** What the app needs from the process. */
@@ -21,12 +23,20 @@ export interface AppEnvironment extends PoolerEnvironment {
   readonly nodeVersion: string;
   /** Opens the log file by its name, anew if it is open; problems are logged. */
   openLogFile(file: string): void;
-  /** Reads the configuration anew. @throws ConfigError when it cannot be used. */
-  loadConfig(): Config;
+  /** Reads the configuration from `file`. @throws ConfigError when it cannot be used. */
+  loadConfig(file: string): Config;
   /** Calls `action` every `ms` until the returned function is called. */
   every(ms: number, action: () => void): () => void;
   /** Ends the process; `code` as in docs/COMPATIBILITY.md. */
   exit(code: number): void;
+}
+
+/** How {@link App.stop} goes about it. */
+export interface StopOptions {
+  /** The way of shutting down that has come to its end. */
+  readonly drained?: ShutdownMode | null;
+  /** Whether the files of Unix sockets stay behind. */
+  readonly keepsSockets?: boolean;
 }
 
 /** PgBouncer's version whose console and settings are spoken; tools read it from SHOW VERSION. */
@@ -49,6 +59,9 @@ export class App {
   readonly #metrics: MetricsService;
   readonly #timers: (() => void)[] = [];
   #isStopped = false;
+  /** Period of the timer that runs, in ms; 0 before the first. */
+  #statsPeriodMs = 0;
+  #stopStats: () => void = () => undefined;
 
   constructor(config: Config, environment: AppEnvironment) {
     this.#environment = environment;
@@ -60,9 +73,14 @@ export class App {
     const control = new PoolerControl(this.#pooler, this.#statistics, {
       version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
       reload: () => this.reload(),
+      planReload: () => {
+        const next = this.#readConfig();
+        return typeof next === 'string' ? next : planReload(this.#pooler, next);
+      },
       shutdown: (mode) => {
         this.shutdown(mode);
       },
+      listening: () => this.#listeners.descriptors,
       onSettingsChanged: () => {
         this.#onSettingsChanged();
       },
@@ -74,7 +92,10 @@ export class App {
       logger: environment.logger,
     });
     this.#pooler.modes.onDrained = () => {
-      this.stop(0, this.#pooler.modes.shutdown);
+      // The last connection is about to log its end.
+      setImmediate(() => {
+        this.stop(0, { drained: this.#pooler.modes.shutdown });
+      });
     };
   }
 
@@ -88,6 +109,7 @@ export class App {
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
     }
+    this.#logFileLimit();
     const { settings } = this.#pooler;
     await this.#listeners.open(settings);
     await this.#metrics.open({
@@ -100,12 +122,25 @@ export class App {
           runTick(this.#pooler);
         });
       }),
-      this.#environment.every(settings.statsPeriodMs, () => {
-        this.#logStats();
-      }),
+      () => {
+        this.#stopStats();
+      },
     );
+    this.#startStats();
     const { packageVersion: version, nodeVersion: node } = this.#environment;
     logger.info('process_up', { version, speaks: SPOKEN_VERSION, node });
+  }
+
+  #logFileLimit(): void {
+    const limit = readFileLimit();
+    if (limit !== null) {
+      const { config, credentials, settings } = this.#pooler;
+      this.#environment.logger.info('file_limit_known', {
+        ...limit,
+        maxClientConn: settings.maxClientConn,
+        expected: expectedFileCount(config, credentials.userNames.length),
+      });
+    }
   }
 
   /** A broken invariant outside of one connection: nothing can be trusted any more. */
@@ -126,13 +161,44 @@ export class App {
     }
   }
 
+  /** The lines of statistics, in the period that is set now. */
+  #startStats(): void {
+    const { statsPeriodMs } = this.#pooler.settings;
+    if (statsPeriodMs !== this.#statsPeriodMs) {
+      this.#stopStats();
+      this.#statsPeriodMs = statsPeriodMs;
+      this.#stopStats = this.#environment.every(statsPeriodMs, () => {
+        this.#logStats();
+      });
+    }
+  }
+
   #onSettingsChanged(): void {
     const { logger } = this.#environment;
+    this.#startStats();
     const { config, settings } = this.#pooler;
     logger.setVerbose(settings.verbose);
     logger.setFormat(logFormatOf(config));
     // Also when its name is the same: it may have been renamed.
     this.#environment.openLogFile(settings.logfile);
+  }
+
+  /** Reads the configuration anew; problems are logged. @returns it, or the first problem. */
+  #readConfig(): Config | string {
+    const { logger } = this.#environment;
+    try {
+      const { settings, file } = this.#pooler.config;
+      return this.#environment.loadConfig(settings.conffile ?? file);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) {
+        throw error;
+      }
+      for (const problem of error.problems) {
+        logger.error('config_reload_failed', { problem: problem.message, file: problem.file });
+      }
+      logger.warn('config_reload_failed', { problems: error.problems.length });
+      return error.message.split('\n')[0] ?? '';
+    }
   }
 
   /**
@@ -142,19 +208,10 @@ export class App {
    */
   reload(): string | null {
     const { logger } = this.#environment;
-    let next: Config;
-    try {
-      next = this.#environment.loadConfig();
-    } catch (error) {
-      if (!(error instanceof ConfigError)) {
-        throw error;
-      }
-      for (const problem of error.problems) {
-        logger.error('config_reload_failed', { problem: problem.message, file: problem.file });
-      }
-      logger.warn('config_reload_failed', { problems: error.problems.length });
+    const next = this.#readConfig();
+    if (typeof next === 'string') {
       this.#environment.openLogFile(this.#pooler.settings.logfile);
-      return error.message.split('\n')[0] ?? '';
+      return next;
     }
     const { changedSettings, needsRestart } = diffConfigs(this.#pooler.config, next);
     this.#pooler.applyConfig(configAfterReload(this.#pooler.config, next));
@@ -180,6 +237,12 @@ export class App {
   /** SIGTERM and SIGINT: a second one while shutting down ends the process at once. */
   onShutdownSignal(signal: 'SIGTERM' | 'SIGINT'): void {
     const { logger } = this.#environment;
+    if (this.#pooler.modes.suspension.isOn) {
+      const text = 'suspend was in progress, going down immediately';
+      logger.fatal('signal_received', { signal }, text);
+      this.stop(1, { keepsSockets: true });
+      return;
+    }
     if (this.#pooler.modes.shutdown !== null) {
       logger.info('signal_received', { signal }, `got ${signal} while shutting down, fast exit`);
       this.stop(0);
@@ -198,9 +261,9 @@ export class App {
   /** SIGUSR1: PAUSE. */
   onPauseSignal(): void {
     const { modes } = this.#pooler;
-    const ignored = modes.isPaused ? 'got SIGUSR1, but already paused/suspended' : undefined;
+    const ignored = modes.isHeld ? 'got SIGUSR1, but already paused/suspended' : undefined;
     this.#environment.logger.info('signal_received', { signal: 'SIGUSR1' }, ignored);
-    if (!modes.isPaused) {
+    if (!modes.isHeld) {
       this.#guard(() => {
         modes.pause(null);
       });
@@ -210,11 +273,15 @@ export class App {
   /** SIGUSR2: RESUME. */
   onResumeSignal(): void {
     const { modes } = this.#pooler;
-    const notPaused = modes.isPaused ? undefined : 'got SIGUSR2, but not paused/suspended';
-    const ignored =
-      modes.shutdown === null ? notPaused : 'got SIGUSR2 while shutting down, ignoring';
-    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' }, ignored);
-    if (modes.isPaused && modes.shutdown === null) {
+    const from = modes.suspension.isOn ? 'SUSPEND' : 'PAUSE';
+    let text = `got SIGUSR2, continuing from ${from}`;
+    if (modes.shutdown !== null) {
+      text = 'got SIGUSR2 while shutting down, ignoring';
+    } else if (!modes.isHeld) {
+      text = 'got SIGUSR2, but not paused/suspended';
+    }
+    this.#environment.logger.info('signal_received', { signal: 'SIGUSR2' }, text);
+    if (modes.isHeld && modes.shutdown === null) {
       this.#guard(() => {
         modes.resume(null);
       });
@@ -229,18 +296,14 @@ export class App {
       return;
     }
     // The unix socket stays, so that the console can still be reached.
-    this.#listeners.closeTcp();
+    this.#listeners.closeTcpWhenQuiet();
     this.#guard(() => {
       this.#pooler.modes.beginShutdown(mode);
     });
   }
 
-  /**
-   * Ends the process; clients see their sockets close.
-   *
-   * @param drained - the way of shutting down that has come to its end.
-   */
-  stop(code: number, drained: ShutdownMode | null = null): void {
+  /** Ends the process; clients see their sockets close. */
+  stop(code: number, { drained = null, keepsSockets = false }: StopOptions = {}): void {
     if (this.#isStopped) {
       return;
     }
@@ -248,7 +311,9 @@ export class App {
     for (const cancel of this.#timers) {
       cancel();
     }
-    this.#listeners.closeAll();
+    if (!keepsSockets) {
+      this.#listeners.closeAll();
+    }
     this.#metrics.close();
     const how = drained === null ? {} : { drained };
     this.#environment.logger.info('process_stopped', { code, ...how });

@@ -76,6 +76,12 @@ export class CancelKeys {
     return entry?.client ?? null;
   }
 
+  /** The secret of a client's key; null when it has none. */
+  secretOf(client: ClientConnection): Buffer | null {
+    const entry = this.#entries.get(client.keyProcessId);
+    return entry?.client === client ? Buffer.from(entry.secret, 'latin1') : null;
+  }
+
   /** Voids the key of a client that is gone. */
   revoke(client: ClientConnection): void {
     const { keyProcessId } = client;

@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
+import type { ListeningDescriptor } from './descriptors.ts';
 import { findGroupId } from './system-accounts.ts';
 import { asError, systemErrorText } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
@@ -13,6 +14,12 @@ const GROUP_FILE = '/etc/group';
 
 /** The error codes that say that a name has no address. */
 const LOOKUP_FAILURE = /^(?:ENOTFOUND|ENODATA|EAI_[A-Z]+)$/;
+
+/** A turn of the event loop that has nothing to do takes less, in ms. */
+const QUIET_TURN_MS = 0.05;
+
+/** How long a busy process waits for such a turn, in ms. */
+const QUIET_WAIT_MAX_MS = 100;
 
 /** Path of the unix socket of a port; in the abstract namespace with a NUL in front. */
 function unixSocketPath(directory: string, port: number): string {
@@ -169,6 +176,39 @@ export class Listeners {
     } else {
       this.#logger.info('listening', at);
     }
+  }
+
+  /** The sockets that are open, for SHOW FDS. */
+  get descriptors(): ListeningDescriptor[] {
+    return this.#open.map((listener) => {
+      const { target, address, fd } = listener;
+      const port = target.kind === 'unix' ? target.port : (address?.port ?? 0);
+      return { fd, addr: address?.address ?? 'unix', port };
+    });
+  }
+
+  /**
+   * Closes the TCP sockets as soon as a turn of the event loop finds nothing to do: whatever the
+   * system had queued has been accepted then, and closing resets next to nobody.
+   */
+  closeTcpWhenQuiet(): void {
+    const startMs = performance.now();
+    let turnMs = startMs;
+    const attempt = (): void => {
+      const nowMs = performance.now();
+      const isQuiet = nowMs - turnMs < QUIET_TURN_MS;
+      if (isQuiet || nowMs - startMs > QUIET_WAIT_MAX_MS) {
+        this.closeTcp();
+        return;
+      }
+      turnMs = nowMs;
+      setImmediate(attempt);
+    };
+    // The first turn has been under way for who knows how long.
+    setImmediate(() => {
+      turnMs = performance.now();
+      setImmediate(attempt);
+    });
   }
 
   /** Closes the TCP sockets; unix sockets stay. */

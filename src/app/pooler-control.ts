@@ -1,6 +1,7 @@
 import type {
   CommandCall,
   CommandDone,
+  CommandError,
   CommandOutcome,
   Control,
   ShutdownMode,
@@ -11,6 +12,7 @@ import {
   databaseNotPaused,
   noSuchDatabase,
   notPaused,
+  pausedDatabases,
   reloadFailed,
   serverNotFound,
   setFailed,
@@ -19,12 +21,15 @@ import {
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PeerPoolSnapshot,
   PeerSnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -38,6 +43,7 @@ import type { LoginNumbers } from '../metrics/metrics-source.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
+import { Descriptors, type ListeningDescriptor } from './descriptors.ts';
 import type { Pooler } from './pooler.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Statistics } from './statistics.ts';
@@ -48,23 +54,34 @@ export interface ProcessControl {
   readonly version: string;
   /** Reads the configuration again. @returns what is wrong with it, or null. */
   reload(): string | null;
+  /** Tells what {@link reload} would change, or what is wrong. */
+  planReload(): readonly ReloadChangeSnapshot[] | string;
   shutdown(mode: ShutdownMode): void;
+  /** The listening sockets. */
+  listening(): readonly ListeningDescriptor[];
   /** Settings of the logger have changed. */
   onSettingsChanged(): void;
 }
 
 const DONE: CommandDone = { kind: 'done' };
 
+function reloadProblem(problem: string): CommandError {
+  const error = reloadFailed();
+  return { ...error, message: `${error.message}: ${problem}` };
+}
+
 /** What the console sees of the pooler and can do to it. */
 export class PoolerControl implements Control {
   readonly #pooler: Pooler;
   readonly #snapshots: Snapshots;
+  readonly #descriptors: Descriptors;
   readonly #statistics: Statistics;
   readonly #process: ProcessControl;
 
   constructor(pooler: Pooler, statistics: Statistics, process: ProcessControl) {
     this.#pooler = pooler;
     this.#snapshots = new Snapshots(pooler);
+    this.#descriptors = new Descriptors(pooler);
     this.#statistics = statistics;
     this.#process = process;
   }
@@ -113,13 +130,21 @@ export class PoolerControl implements Control {
     return this.#snapshots.dnsHosts();
   }
 
+  descriptors(): readonly DescriptorSnapshot[] {
+    return this.#descriptors.rows(this.#process.listening());
+  }
+
+  dnsZones(): readonly DnsZoneSnapshot[] {
+    return this.#pooler.zones.entries;
+  }
+
   lists(): ListsSnapshot {
     return this.#snapshots.lists();
   }
 
   state(): StateSnapshot {
-    const { isPaused } = this.#pooler.modes;
-    return { isActive: !isPaused, isPaused, isSuspended: false };
+    const { isPaused, isHeld, suspension } = this.#pooler.modes;
+    return { isActive: !isHeld, isPaused, isSuspended: suspension.isOn };
   }
 
   settings(): readonly SettingRow[] {
@@ -151,7 +176,7 @@ export class PoolerControl implements Control {
 
   pause(name: string | null, call: CommandCall): CommandOutcome {
     const { modes } = this.#pooler;
-    if (modes.isPaused) {
+    if (modes.isHeld) {
       return alreadyPaused();
     }
     return this.#on(name, (database) => {
@@ -192,13 +217,33 @@ export class PoolerControl implements Control {
       return shuttingDown();
     }
     return this.#on(name, (database) => {
-      if (database === null ? !modes.isPaused : !database.isPaused) {
+      if (database === null ? !modes.isHeld : !database.isPaused) {
         return database === null ? notPaused() : databaseNotPaused(database.name);
       }
       modes.resume(database);
       modes.checkWaiting();
       return DONE;
     });
+  }
+
+  suspend(call: CommandCall): CommandOutcome {
+    const { modes, registry } = this.#pooler;
+    if (modes.isHeld) {
+      return alreadyPaused();
+    }
+    if (modes.shutdown !== null) {
+      return shuttingDown();
+    }
+    if ([...registry.databases.values()].some(({ isPaused }) => isPaused)) {
+      return pausedDatabases();
+    }
+    const { suspension } = modes;
+    suspension.begin();
+    return this.#waitUntil(
+      () => suspension.isComplete,
+      () => !suspension.isOn,
+      call,
+    );
   }
 
   disable(name: string): CommandOutcome {
@@ -238,7 +283,7 @@ export class PoolerControl implements Control {
 
   kill(name: string | null): CommandOutcome {
     const { modes } = this.#pooler;
-    if (modes.isPaused) {
+    if (modes.isHeld) {
       return alreadyPaused();
     }
     return this.#on(name, (database) => {
@@ -273,11 +318,12 @@ export class PoolerControl implements Control {
 
   reload(): CommandOutcome {
     const problem = this.#process.reload();
-    if (problem === null) {
-      return DONE;
-    }
-    const error = reloadFailed();
-    return { ...error, message: `${error.message}: ${problem}` };
+    return problem === null ? DONE : reloadProblem(problem);
+  }
+
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError {
+    const plan = this.#process.planReload();
+    return typeof plan === 'string' ? reloadProblem(plan) : plan;
   }
 
   shutdown(mode: ShutdownMode): CommandOutcome {

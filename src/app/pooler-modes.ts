@@ -1,8 +1,11 @@
 import type { ShutdownMode } from '../admin/control.ts';
+import type { ClientConnection } from '../client/client-connection.ts';
 import type { Database } from '../pool/database.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { RelayPool } from '../relay/ends.ts';
+import { Drain } from './drain.ts';
 import type { Pooler } from './pooler.ts';
+import { Suspension } from './suspension.ts';
 
 /** A command that is answered when something has come about. */
 interface Waiter {
@@ -18,11 +21,18 @@ export class PoolerModes {
   shutdown: ShutdownMode | null = null;
   /** Called when nothing is left that a shutdown waits for. */
   onDrained: () => void = () => undefined;
+  /** Tells clients to leave while a shutdown waits. */
+  readonly drain: Drain;
+  readonly suspension: Suspension;
+  /** The highest id of a connection when the shutdown began. */
+  #lastIdBefore = 0;
   readonly #waiters = new Set<Waiter>();
   #isChecking = false;
 
   constructor(pooler: Pooler) {
     this.#pooler = pooler;
+    this.drain = new Drain(pooler);
+    this.suspension = new Suspension(pooler);
   }
 
   /** The pools of one database, or all. */
@@ -54,10 +64,18 @@ export class PoolerModes {
     return this.#pools(database).every((pool) => pool.serverCount === 0);
   }
 
-  /** Ends a pause. */
+  /** Whether PAUSE or SUSPEND of the whole pooler is in force. */
+  get isHeld(): boolean {
+    return this.isPaused || this.suspension.isOn;
+  }
+
+  /** Ends a pause, or a suspension if the whole pooler is meant. */
   resume(database: Database | null): void {
     if (database === null) {
       this.isPaused = false;
+      if (this.suspension.isOn) {
+        this.suspension.end();
+      }
     } else {
       database.isPaused = false;
     }
@@ -120,8 +138,25 @@ export class PoolerModes {
 
   // ---- SHUTDOWN ----
 
+  /**
+   * Whether a client that has proved itself must go because of a shutdown. Who was accepted before
+   * SHUTDOWN WAIT_FOR_CLIENTS may still come in, so that a restart behind `so_reuseport` refuses
+   * nobody; afterwards only Unix sockets accept connections.
+   */
+  isRefusing(client: ClientConnection): boolean {
+    const isLate = client.unixPath !== null && client.id > this.#lastIdBefore;
+    return this.shutdown === 'wait_for_servers' || (this.shutdown !== null && isLate);
+  }
+
   /** Begins, or changes, a shutdown that waits. The caller has closed the listeners it must. */
   beginShutdown(mode: 'wait_for_servers' | 'wait_for_clients'): void {
+    if (this.suspension.isOn) {
+      // Nothing that is frozen would ever leave.
+      this.resume(null);
+    }
+    if (this.shutdown === null) {
+      this.#lastIdBefore = this.#pooler.lastId;
+    }
     this.shutdown = mode;
     if (mode === 'wait_for_servers') {
       this.pause(null);
@@ -131,6 +166,7 @@ export class PoolerModes {
         }
       }
     }
+    this.drain.proceed();
     this.checkWaiting();
   }
 
@@ -138,7 +174,10 @@ export class PoolerModes {
     if (this.shutdown === 'wait_for_servers') {
       return this.isQuiet(null);
     }
-    return this.shutdown === 'wait_for_clients' && this.#pooler.clients.size === 0;
+    const { clients, admissions } = this.#pooler;
+    // A console that nobody leaves must not keep a rolling deploy waiting.
+    const stayingCount = this.drain.isOver ? admissions.consoles.size : 0;
+    return this.shutdown === 'wait_for_clients' && clients.size === stayingCount;
   }
 
   // ---- commands that wait ----
@@ -168,8 +207,12 @@ export class PoolerModes {
         waiter.settle();
       }
     }
+    const isDrained = this.#isDrained();
+    if (isDrained) {
+      this.drain.finish();
+    }
     this.#isChecking = false;
-    if (this.#isDrained()) {
+    if (isDrained) {
       this.onDrained();
     }
   }

@@ -10,7 +10,9 @@ import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { DnsCache } from '../net/dns-cache.ts';
+import { DnsZones } from '../net/dns-zones.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
+import type { Database } from '../pool/database.ts';
 import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
@@ -18,6 +20,7 @@ import { ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { LinkHost } from '../relay/link.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
+import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
 import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
@@ -72,6 +75,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly modes: PoolerModes;
   readonly link: LinkHost;
   readonly dns: DnsCache;
+  readonly zones: DnsZones;
   readonly hostTurns = new HostTurns<RelayPool>();
   /** Clients that have not authenticated yet, cancel requests included. */
   readonly logins = new LinkedList<ClientEnd>('login');
@@ -109,6 +113,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       this.tracked,
       config.settings.maxPacketSizeBytes,
       environment.clock.nowMs,
+      requestKinds(config.settings.disablePqexec),
     );
     this.peers = this.#makePeers(config);
     this.broker = new CancelBroker(this.keys, {
@@ -122,7 +127,13 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       forwardToPeer: (requester, processId, secret) =>
         this.peers.forward(requester, processId, secret),
     });
-    this.dns = this.#makeDns(config.settings.resolvConf);
+    const { resolvConf } = config.settings;
+    const resolver = new SystemResolver({
+      ...SYSTEM_RESOLVER_FILES,
+      ...(resolvConf === '' ? {} : { resolver: resolvConf }),
+    });
+    this.dns = this.#makeDns(resolver);
+    this.zones = this.#makeZones(resolver);
     this.modes = new PoolerModes(this);
     this.guard = new LoginGuard(this);
     this.admissions = new Admissions(this);
@@ -158,15 +169,18 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.loginMethods.load();
     this.guard.onReload();
     for (const database of removed) {
-      this.logger.warn('config_warning', {
-        database: database.name,
-        problem: 'dropping database as it is not configured any more',
-      });
+      this.logDropped(database);
       this.modes.removeDatabase(database);
     }
     for (const pool of this.registry.pools) {
       pool.pump();
     }
+  }
+
+  /** Logs that a database is about to be forgotten. */
+  logDropped({ name }: Database): void {
+    const problem = `dropping database '${name}' as it does not exist anymore or inactive auto-database`;
+    this.logger.warn('config_warning', { problem });
   }
 
   /** Changes settings only, for SET. */
@@ -256,12 +270,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- host names ----
 
-  #makeDns(resolvConf: string): DnsCache {
-    const resolver = resolvConf === '' ? SYSTEM_RESOLVER_FILES.resolver : resolvConf;
+  #makeDns(resolver: SystemResolver): DnsCache {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
     const pooler = this;
     return new DnsCache({
-      resolver: new SystemResolver({ ...SYSTEM_RESOLVER_FILES, resolver }),
+      resolver,
       get maxTtlMs() {
         return pooler.settings.dnsMaxTtlMs;
       },
@@ -274,6 +287,27 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       },
       onVanished: (host, addresses) => {
         this.#retire(host, addresses);
+      },
+    });
+  }
+
+  #makeZones(resolver: SystemResolver): DnsZones {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
+    const pooler = this;
+    return new DnsZones({
+      get names() {
+        return pooler.dns.entries.map(({ name }) => name);
+      },
+      get periodMs() {
+        return pooler.settings.dnsZoneCheckPeriodMs;
+      },
+      nowMs: () => this.nowMs(),
+      querySerial: (zone) => resolver.querySerial(zone),
+      onChanged: ({ zone, oldSerial, newSerial, names }) => {
+        this.logger.info('dns_zone_changed', { zone, oldSerial, newSerial });
+        for (const name of names) {
+          this.dns.refresh(name);
+        }
       },
     });
   }
@@ -297,8 +331,17 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- connections ----
 
+  /** The id of the last connection of either kind; 0 before the first. */
+  get lastId(): number {
+    return this.#nextId - 1;
+  }
+
   /** Takes a connection accepted by a listener. */
   accept(socket: Socket, unixPath: string | null): void {
+    if (this.isSuspended) {
+      this.modes.suspension.hold(socket, unixPath);
+      return;
+    }
     const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
     this.clients.set(client.id, client);
     client.begin();
@@ -337,6 +380,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   get isPaused(): boolean {
     return this.modes.isPaused;
+  }
+
+  get isSuspended(): boolean {
+    return this.modes.suspension.isOn;
   }
 
   get isRefusingToQueue(): boolean {

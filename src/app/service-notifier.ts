@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import type { StatsCounters } from '../admin/snapshots.ts';
 import type { Logger, RootLogger } from '../log/logger.ts';
+import { statsText } from '../log/pgbouncer-text.ts';
 import { asError } from './system-error.ts';
 
 /** Program of systemd that passes messages on: Node.js has no datagram sockets of the Unix kind. */
@@ -108,30 +108,8 @@ export function withStatus(logger: RootLogger, notifier: ServiceNotifier): RootL
     logger.info(event, fields, message);
     if (event === 'stats') {
       // Safe: the event is written with the averages of the period and nothing else.
-      notifier.status(statsText(fields as StatsCounters));
+      notifier.status(statsText(fields as Readonly<Record<string, unknown>>, 'μs'));
     }
   };
   return Object.create(logger, { info: { value: info } }) as RootLogger;
-}
-
-/**
- * Puts averages into PgBouncer's line of statistics.
- *
- * @source PgBouncer: the log line of `stats_period`
- */
-export function statsText(averages: StatsCounters): string {
-  const whole = (value: number): string => String(Math.trunc(value));
-  return [
-    `stats: ${whole(averages.xactCount)} xacts/s`,
-    `${whole(averages.queryCount)} queries/s`,
-    `${whole(averages.clientParseCount)} client parses/s`,
-    `${whole(averages.serverParseCount)} server parses/s`,
-    `${whole(averages.bindCount)} binds/s`,
-    `${whole(averages.clientLoginCount)} client logins/s`,
-    `in ${whole(averages.receivedBytes)} B/s`,
-    `out ${whole(averages.sentBytes)} B/s`,
-    `xact ${whole(averages.xactTimeUs)} μs`,
-    `query ${whole(averages.queryTimeUs)} μs`,
-    `wait ${whole(averages.waitTimeUs)} μs`,
-  ].join(', ');
 }

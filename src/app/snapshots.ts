@@ -13,9 +13,10 @@ import type {
 } from '../admin/snapshots.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { DatabaseConfig } from '../config/config.ts';
+import { User } from '../pool/database.ts';
 import { positive } from '../pool/effective-settings.ts';
 import { ClientState, ServerState } from '../pool/states.ts';
-import type { RelayPool } from '../relay/ends.ts';
+import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import { ServerConnection } from '../server/server-connection.ts';
 import { hostsOf } from '../server/server-target.ts';
 import { CONSOLE_USER } from './admissions.ts';
@@ -83,14 +84,23 @@ export class Snapshots {
     return rows;
   }
 
-  /** All clients but those in login, oldest first; then those that have sent cancel requests. */
+  /** All clients but those in login: pool by pool, those that wait behind the others; then cancel requests. */
   clients(): ClientSnapshot[] {
-    const rows: ClientSnapshot[] = [];
-    for (const client of this.#pooler.clients.values()) {
-      if (client.state !== ClientState.Login) {
-        rows.push(this.#client(client));
-      }
-    }
+    const { admissions, registry } = this.#pooler;
+    const groups = registry.pools.map((pool) => ({
+      key: `${pool.database.name}\0${pool.user.name}`,
+      ends: [pool.activeClients, pool.waitingClients, pool.welcomeClients].flatMap((list) =>
+        list.toArray(),
+      ),
+    }));
+    const consoles: ClientEnd[] = [...admissions.consoles];
+    groups.push({ key: `${CONSOLE_DATABASE}\0${CONSOLE_USER}`, ends: consoles });
+    const rows = groups
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+      .flatMap(({ ends }) => ends)
+      .map((end) => admissions.clientOf(end))
+      .filter((client) => client !== null)
+      .map((client) => this.#client(client));
     for (const end of this.#pooler.logins.toArray()) {
       const client = this.#pooler.admissions.clientOf(end);
       const progress = client?.cancelProgress ?? null;
@@ -267,8 +277,11 @@ export class Snapshots {
 
   /** All known users, the console's own included. */
   users(): UserSnapshot[] {
-    const { registry, settings } = this.#pooler;
-    const rows = [...registry.users.values()].map((user): UserSnapshot => ({
+    const { registry, settings, credentials } = this.#pooler;
+    const absent = credentials.userNames.filter((name) => !registry.users.has(name));
+    // Who is in auth_file only has neither settings nor connections of its own.
+    const known = [...registry.users.values(), ...absent.map((name) => new User(name, null))];
+    const rows = known.map((user): UserSnapshot => ({
       name: user.name,
       poolSize: user.config?.poolSize ?? null,
       reservePoolSize: user.config?.reservePoolSize ?? null,
@@ -281,7 +294,7 @@ export class Snapshots {
       ),
       currentClientConnections: user.clientCount,
     }));
-    if (!registry.users.has(CONSOLE_USER)) {
+    if (!known.some(({ name }) => name === CONSOLE_USER)) {
       rows.push({
         name: CONSOLE_USER,
         poolSize: null,
@@ -318,7 +331,7 @@ export class Snapshots {
 
   /** The counts of SHOW LISTS. */
   lists(): ListsSnapshot {
-    const { registry, clients, logins } = this.#pooler;
+    const { registry, clients, logins, credentials } = this.#pooler;
     let idle = 0;
     let servers = 0;
     for (const pool of registry.pools) {
@@ -327,7 +340,7 @@ export class Snapshots {
     }
     return {
       databases: registry.databases.size + 1,
-      users: registry.users.size + (registry.users.has(CONSOLE_USER) ? 0 : 1),
+      users: new Set([CONSOLE_USER, ...registry.users.keys(), ...credentials.userNames]).size,
       peers: this.peers().length,
       pools: registry.pools.length + 1,
       peerPools: this.peerPools().length,
@@ -337,7 +350,7 @@ export class Snapshots {
       freeServers: idle,
       usedServers: servers - idle,
       dnsNames: this.#pooler.dns.entries.length,
-      dnsZones: 0,
+      dnsZones: this.#pooler.zones.entries.length,
       dnsQueries: this.#pooler.dns.queryCount,
     };
   }

@@ -8,6 +8,13 @@ import type { Pooler } from './pooler.ts';
 /** One maintenance pass over everything; all timeouts are found here, none has a timer. */
 export function runTick(pooler: Pooler): void {
   const nowMs = pooler.nowMs();
+  const { suspension } = pooler.modes;
+  if (suspension.isOn) {
+    // All other timeouts stand still.
+    suspension.proceed();
+    pooler.modes.checkWaiting();
+    return;
+  }
   watchLogins(pooler, nowMs);
   pooler.guard.onTick();
   for (const pool of [...pooler.registry.pools]) {
@@ -29,12 +36,15 @@ export function runTick(pooler: Pooler): void {
   pooler.registry.makeBusyPoolsGiveWay();
   pooler.broker.onTick();
   pooler.peers.onTick();
+  pooler.zones.onTick();
+  dropUnusedPools(pooler, nowMs);
   dropUnusedDatabases(pooler, nowMs);
   for (const client of [...pooler.lingering]) {
     if (nowMs - client.closedAtMs > LINGER_MS) {
       client.destroy();
     }
   }
+  pooler.modes.drain.proceed();
   pooler.modes.checkWaiting();
 }
 
@@ -129,7 +139,30 @@ function dropUnusedDatabases(pooler: Pooler, nowMs: number): void {
     }
     const isOver = limitMs > 0 && nowMs - database.lastUsedMs > limitMs;
     if (isOver && !database.isPaused && !database.isDisabled) {
+      pooler.logDropped(database);
       pooler.registry.dropDatabase(database);
+    }
+  }
+}
+
+/** `pool_idle_timeout`. A pool that `min_pool_size` fills without clients is never unused. */
+function dropUnusedPools(pooler: Pooler, nowMs: number): void {
+  const { registry, settings, logger } = pooler;
+  const limitMs = settings.poolIdleTimeoutMs;
+  for (const pool of [...registry.pools]) {
+    const { database, user, limits } = pool;
+    const isKeptFull = database.config.user !== null && limits.minPoolSize > 0;
+    if (!pool.isEmpty || isKeptFull) {
+      pool.lastUsedMs = nowMs;
+    } else if (limitMs > 0 && nowMs - pool.lastUsedMs > limitMs) {
+      registry.dropPool(pool);
+      registry.forgetUser(user);
+      logger.info('pool_closed', {
+        database: database.name,
+        user: user.name,
+        reason: 'pool idle timeout',
+        ageSeconds: Math.floor((nowMs - pool.lastUsedMs) / 1000),
+      });
     }
   }
 }

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { assertNever } from '../base/assert.ts';
 import { isEqualConstantTime } from './constant-time.ts';
 import { LazyVerifier } from './lazy-verifier.ts';
-import type { LoginMethod, PlainPlan, StoredPlan } from './login-plan.ts';
+import { UNKNOWN_USER, type LoginMethod, type PlainPlan, type StoredPlan } from './login-plan.ts';
 import { md5Digest } from './md5.ts';
 import { mockVerifier, SALT_BYTES } from './mock-verifier.ts';
 import type { PasswordDeriver } from './password-derivation.ts';
@@ -27,7 +27,6 @@ export interface ServerCredential {
   readonly keys: ScramKeys | null;
 }
 
-const UNKNOWN_USER = 'no such user';
 const WITHOUT_PASSWORD = 'user has no password';
 
 /**
@@ -211,6 +210,11 @@ export class Credentials {
       this.#lazyVerifiers.set(user, lazy);
     }
     return lazy;
+  }
+
+  /** Names of the users file, those that have gone from it included. */
+  get userNames(): readonly string[] {
+    return [...this.#users.keys()];
   }
 
   #secretOf(user: string): Secret {

@@ -60,3 +60,14 @@ export interface RejectPlan {
 
 /** How one login attempt is to be checked. */
 export type LoginPlan = StoredPlan | SystemPlan | RejectPlan;
+
+/** The refusal of a user that does not exist. */
+export const UNKNOWN_USER = 'no such user';
+
+/** Tells whether a login fails because there is no such user; the client must not learn it. */
+export function isUnknownUser(plan: LoginPlan): boolean {
+  if (plan.method === 'trust') {
+    return !plan.isKnown;
+  }
+  return 'refusal' in plan && plan.refusal === UNKNOWN_USER;
+}

@@ -11,15 +11,15 @@ import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
-import { RequestFramer } from '../relay/request-framer.ts';
+import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
 import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
-import { clientLogFields, logClientClosed } from './client-log.ts';
+import { clientLogFields, logClientClosed, logLoginAttempt } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { Entrance } from './entrance.ts';
 import { RequestIntake } from './request-intake.ts';
-import { readStartupParameters, replicationWord } from './startup-parameters.ts';
+import { readStartupParameters } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -67,6 +67,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   lastRequestMs: number;
   waitStartMs = 0;
   isWaitNotified = false;
+  isLeaving = false;
   isClosed = false;
   /** When it was closed, in clock ms, while it lingers. */
   closedAtMs = 0;
@@ -88,6 +89,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
+  #isSuspendWanted = false;
+  #isSuspended = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -149,6 +152,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return this.#stream.local;
   }
 
+  /** File descriptor of its socket; -1 where there is none to tell. */
+  get fd(): number {
+    return this.#stream.fd;
+  }
+
   get pendingBytes(): number {
     return this.#stream.pendingBytes;
   }
@@ -173,6 +181,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       isLenient: (database) => this.#host.isConsole(database),
     });
     if ('error' in startup) {
+      if (startup.refused !== null) {
+        const fields = { ...this.logFields(), ...startup.refused };
+        this.#host.logger.warn('startup_parameter_refused', fields);
+      }
       return startup;
     }
     this.parameters = startup.values;
@@ -190,13 +202,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { user, database, consoleRole } = admission;
     const databaseName = database?.name ?? startup.database;
     this.identity = { user, database, consoleRole, databaseName, version: packet.version };
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('client_login_attempted', {
-        ...this.logFields(),
-        tls: 'no',
-        replication: replicationWord(this.replication),
-      });
-    }
+    logLoginAttempt(this, this.#host, admission.plan);
     return admission.plan;
   }
 
@@ -256,7 +262,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     reported: ReadonlyMap<string, string>,
   ): void {
     pool.addClient(this);
-    this.#intake = new RequestIntake(this, pool, this.#host.settings.maxPacketSizeBytes);
+    const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
+    this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
     pool.stats.clientLoginCount++;
     const key = this.#host.issueKey(this);
     const session = sessionParameters(reported, this.#host.tracked, this.parameters);
@@ -273,7 +280,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.state = ClientState.Active;
     const key = this.#host.issueKey(this);
     const dialogue = this.#host.openConsole(this, role);
-    this.#console = new ConsoleCarrier(dialogue, this.#host.settings.maxPacketSizeBytes);
+    this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
     const pieces = [authenticated, writeParameters(this.#host.consoleParameters(this))];
     this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
     this.#takeEarly();
@@ -316,6 +323,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       }
       this.#pauseIfFull(intake);
     }
+    if (this.#isSuspendWanted) {
+      this.suspend();
+    }
   }
 
   #onLoginData(bytes: Buffer): void {
@@ -354,6 +364,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.onTerminate();
     } else if (verdict === 'close') {
       this.close('console closed');
+    } else if (verdict === 'refused') {
+      this.disconnect(poolerError('pqexecDisallowed'));
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
     }
@@ -442,10 +454,37 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** A client that does not read its replies may not ask for more of them. */
   #updateReading(): void {
     const isUnlinkedAndFull = this.link === null && this.#isOutputFull;
-    if (this.#isPausedByLink || this.#isPausedByIntake || isUnlinkedAndFull) {
+    const isHeldUp = this.#isPausedByLink || this.#isPausedByIntake || this.#isSuspended;
+    if (isHeldUp || isUnlinkedAndFull) {
       this.#stream.pause();
     } else {
       this.#stream.resume();
+    }
+  }
+
+  /**
+   * Stops reading at the end of a message, with nothing left to write: now, or as soon as it can.
+   *
+   * @returns whether it has stopped.
+   */
+  suspend(): boolean {
+    this.#isSuspendWanted = true;
+    // What a client in the queue has sent is all there, as much as will be taken.
+    const isQueued = this.state === ClientState.Waiting;
+    const isRequestWhole = isQueued || this.#intake?.isHolding !== true;
+    if (this.framer.isAtBoundary && isRequestWhole && this.pendingBytes === 0) {
+      this.#isSuspended = true;
+      this.#updateReading();
+    }
+    return this.#isSuspended;
+  }
+
+  /** Goes on after {@link suspend}. */
+  endSuspension(): void {
+    this.#isSuspendWanted = false;
+    if (this.#isSuspended) {
+      this.#isSuspended = false;
+      this.#updateReading();
     }
   }
 
@@ -529,6 +568,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
+  /** Ends the connection between two transactions: now, or when the one under way has ended. */
+  askToLeave(): void {
+    this.isLeaving = true;
+    const isBusy = this.link === null ? this.state === ClientState.Waiting : !this.link.mayPart;
+    if (!isBusy) {
+      this.disconnect(poolerError('drained'));
+    }
+  }
+
   disconnectSilently(reason: string): void {
     this.close(reason);
   }
@@ -544,8 +592,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
-    const isWorthLogging = this.#isWorthLogging;
-    logClientClosed(this, this.#host, { reason, isWorthLogging });
+    logClientClosed(this, this.#host, { reason, isWorthLogging: this.#isWorthLogging });
     this.#login?.dispose();
     this.#login = null;
     this.#console?.dialogue.onClosed();

@@ -1,6 +1,8 @@
+import { isUnknownUser, type LoginPlan } from '../auth/login-plan.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { ClientConnection } from './client-connection.ts';
+import { replicationWord } from './startup-parameters.ts';
 
 /** Who a client is, as the fields of a line in the log. */
 export function clientLogFields(client: ClientConnection, settings: Settings): object {
@@ -35,5 +37,21 @@ export function logClientClosed(
     logger.info('client_disconnected', fields);
   } else {
     logger.debug('client_disconnected', fields);
+  }
+}
+
+/** Logs that a client has been asked to prove itself, and the true reason where it cannot. */
+export function logLoginAttempt(
+  client: ClientConnection,
+  { logger, settings }: { readonly logger: Logger; readonly settings: Settings },
+  plan: LoginPlan,
+): void {
+  const who = clientLogFields(client, settings);
+  if (settings.logConnections) {
+    const replication = replicationWord(client.replication);
+    logger.info('client_login_attempted', { ...who, tls: 'no', replication });
+  }
+  if (isUnknownUser(plan)) {
+    logger.info('user_unknown', who);
   }
 }

@@ -3,11 +3,13 @@ import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
 
 /** What can be wrong with a message of a client. */
-export type RequestProblem = 'header' | 'size' | 'type';
+export type RequestProblem = 'header' | 'size' | 'type' | 'query';
 
 /** The error that ends a client for a message. @param header - of the message; borrowed. */
 export function requestError(problem: RequestProblem, header: Buffer): PoolerError {
   switch (problem) {
+    case 'query':
+      return poolerError('pqexecDisallowed');
     case 'type':
       return poolerError('unknownMessage');
     case 'size':

@@ -1,3 +1,4 @@
+import type { Settings } from '../config/config.ts';
 import { FrontendCode } from '../protocol/codes.ts';
 import { MessageAssembler } from '../protocol/message-assembler.ts';
 import type { ConsoleDialogue } from './client-host.ts';
@@ -9,10 +10,17 @@ const MAX_CONSOLE_MESSAGE_BYTES = 1_048_576;
 export class ConsoleCarrier {
   readonly dialogue: ConsoleDialogue;
   readonly #assembler: MessageAssembler;
+  /** The type byte that is refused; -1 for none. */
+  readonly #refusedCode: number;
 
-  constructor(dialogue: ConsoleDialogue, maxPacketBytes: number) {
+  constructor(
+    dialogue: ConsoleDialogue,
+    settings: Pick<Settings, 'maxPacketSizeBytes' | 'disablePqexec'>,
+  ) {
+    const { maxPacketSizeBytes, disablePqexec } = settings;
     this.dialogue = dialogue;
-    this.#assembler = new MessageAssembler(Math.min(maxPacketBytes, MAX_CONSOLE_MESSAGE_BYTES));
+    this.#assembler = new MessageAssembler(Math.min(maxPacketSizeBytes, MAX_CONSOLE_MESSAGE_BYTES));
+    this.#refusedCode = disablePqexec ? FrontendCode.Query : -1;
   }
 
   /**
@@ -22,11 +30,13 @@ export class ConsoleCarrier {
    *   for the next call, so that a client that never reads cannot make answers pile up.
    * @returns what is to become of the connection.
    */
-  onData(bytes: Buffer, isFull: () => boolean): 'stay' | 'terminate' | 'close' | 'bad' {
-    let verdict: 'stay' | 'terminate' | 'close' = 'stay';
+  onData(bytes: Buffer, isFull: () => boolean): 'stay' | 'terminate' | 'close' | 'refused' | 'bad' {
+    let verdict: 'stay' | 'terminate' | 'close' | 'refused' = 'stay';
     const problem = this.#assembler.feed(bytes, (code, body) => {
       if (code === FrontendCode.Terminate) {
         verdict = 'terminate';
+      } else if (code === this.#refusedCode) {
+        verdict = 'refused';
       } else if (!this.dialogue.onMessage(code, body)) {
         verdict = 'close';
       }

@@ -2,7 +2,7 @@ import { writeErrorResponse, writeReadyForQuery } from '../protocol/backend-writ
 import { FrontendCode, HEADER_BYTES, TransactionStatus } from '../protocol/codes.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
-import { REQUEST_KINDS, RequestKind } from '../relay/request-framer.ts';
+import { RequestKind } from '../relay/request-framer.ts';
 
 /** What an intake asks of its client besides what a link may. */
 export interface IntakeClient extends ClientEnd {
@@ -24,19 +24,27 @@ export class RequestIntake {
   readonly #client: IntakeClient;
   readonly #pool: RelayPool;
   readonly #maxPacketBytes: number;
+  readonly #kinds: Uint8Array;
   #held: Buffer | null = null;
   /** A request of the extended protocol was cancelled: everything up to Sync is ignored. */
   #isDiscardingToSync = false;
 
-  constructor(client: IntakeClient, pool: RelayPool, maxPacketBytes: number) {
+  /** @param kinds - `RequestKind` by type byte. */
+  constructor(client: IntakeClient, pool: RelayPool, maxPacketBytes: number, kinds: Uint8Array) {
     this.#client = client;
     this.#pool = pool;
     this.#maxPacketBytes = maxPacketBytes;
+    this.#kinds = kinds;
   }
 
   /** Whether there is nothing left to remember. */
   get isDone(): boolean {
     return this.#held === null && !this.#isDiscardingToSync;
+  }
+
+  /** Whether bytes of a request are kept. */
+  get isHolding(): boolean {
+    return this.#held !== null;
   }
 
   /** Whether the client must not be read for now. */
@@ -75,7 +83,7 @@ export class RequestIntake {
     const { framer } = this.#client;
     let offset = framer.skipBody(0, end);
     while (offset < end) {
-      const kind = REQUEST_KINDS[chunk[offset] ?? 0] ?? RequestKind.Illegal;
+      const kind = this.#kinds[chunk[offset] ?? 0] ?? RequestKind.Illegal;
       const isHeaderWhole = end - offset >= HEADER_BYTES;
       if (kind === RequestKind.Illegal || isHeaderWhole) {
         const next = this.#judgeMessage(chunk, offset, end, kind);
@@ -105,6 +113,10 @@ export class RequestIntake {
     }
     if (kind === RequestKind.Terminate) {
       client.onTerminate();
+      return -1;
+    }
+    if (kind === RequestKind.Refused) {
+      client.onBadRequest('query', chunk.subarray(offset, offset + HEADER_BYTES));
       return -1;
     }
     const isSync = chunk[offset] === FrontendCode.Sync;

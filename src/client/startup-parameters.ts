@@ -18,6 +18,21 @@ export interface StartupParameters {
   readonly replication: Replication | null;
 }
 
+/** Why a client is refused for its parameters. */
+export interface StartupRefusal {
+  readonly error: PoolerError;
+  /** The parameter that is not supported, for the log; null when it is something else. */
+  readonly refused: RefusedParameter | null;
+}
+
+/** A parameter that is neither tracked nor ignored. */
+export interface RefusedParameter {
+  readonly parameter: string;
+  readonly value: string;
+  /** Whether it stood in `options`. */
+  readonly isOption: boolean;
+}
+
 /** What decides which parameters are accepted. */
 export interface StartupRules {
   readonly tracked: TrackedParameters;
@@ -55,6 +70,10 @@ export function replicationWord(replication: Replication | null): string {
   return replication.kind === 'logical' ? 'database' : 'yes';
 }
 
+function refusal(error: PoolerError): StartupRefusal {
+  return { error, refused: null };
+}
+
 class ParameterReader {
   readonly values: ParameterValues;
   readonly #rules: StartupRules;
@@ -76,14 +95,15 @@ class ParameterReader {
     return this.#isLenient || this.#rules.ignored.includes(name);
   }
 
-  takeOptions(options: string): PoolerError | null {
+  takeOptions(options: string): StartupRefusal | null {
     const settings = parseOptions(options);
     if (settings === null) {
-      return this.#isLenient ? null : poolerError('badOptions');
+      return this.#isLenient ? null : refusal(poolerError('badOptions'));
     }
     for (const { name, value } of settings) {
       if (!this.take(name, value) && !this.#rules.ignored.includes('options')) {
-        return poolerError('unsupportedOptionsParameter', name);
+        const refused = { parameter: name, value, isOption: true };
+        return { error: poolerError('unsupportedOptionsParameter', name), refused };
       }
     }
     return null;
@@ -98,13 +118,13 @@ class ParameterReader {
 export function readStartupParameters(
   parameters: ReadonlyMap<string, string>,
   rules: StartupRules,
-): StartupParameters | { readonly error: PoolerError } {
+): StartupParameters | StartupRefusal {
   const user = parameters.get('user') ?? '';
   if (user === '') {
-    return { error: poolerError('noUser') };
+    return refusal(poolerError('noUser'));
   }
   if (Buffer.byteLength(user) > MAX_USER_BYTES) {
-    return { error: poolerError('userTooLong') };
+    return refusal(poolerError('userTooLong'));
   }
   const named = parameters.get('database') ?? '';
   const database = named === '' ? user : named;
@@ -117,12 +137,13 @@ export function readStartupParameters(
     }
     if (name === 'options') {
       // Those of a replication client are for its own server connection.
-      const error = kind === null ? reader.takeOptions(value) : null;
-      if (error !== null) {
-        return { error };
+      const problem = kind === null ? reader.takeOptions(value) : null;
+      if (problem !== null) {
+        return problem;
       }
     } else if (!reader.take(name, value)) {
-      return { error: poolerError('unsupportedStartupParameter', name) };
+      const refused = { parameter: name, value, isOption: false };
+      return { error: poolerError('unsupportedStartupParameter', name), refused };
     }
   }
   const replication = kind === null ? null : { kind, options: parameters.get('options') ?? null };

@@ -15,7 +15,7 @@ export interface ListedSetting {
 
 function currentValue(config: Config, name: string, setting: Setting): SettingValue {
   if (name === 'conffile') {
-    return config.file;
+    return config.settings.conffile ?? config.file;
   }
   const values: Readonly<Record<string, SettingValue>> = config.settings;
   // A setting that is not supported yet has no property: it is always at its default.

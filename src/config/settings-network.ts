@@ -102,9 +102,7 @@ export const NETWORK_SETTINGS = {
   }),
   dns_zone_check_period: time({
     default: 0,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'changes are seen after dns_max_ttl' },
-    doc: 'How often the zone of a server name is checked for changes. 0 turns it off.',
+    doc: 'How often the serial number of the zone of a server name (what follows its first dot) is asked for; when it has changed, the names in it are looked up again. 0 turns it off.',
   }),
   resolv_conf: str({
     default: '',

@@ -100,8 +100,7 @@ export const POOLING_SETTINGS = {
   }),
   disable_pqexec: onOff({
     default: false,
-    support: 'not-yet',
     reloadable: false,
-    doc: 'Refuse simple queries, which can carry several statements in one text.',
+    doc: 'Refuse simple queries, which can carry several statements in one text, on the console as well.',
   }),
 } as const;

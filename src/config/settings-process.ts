@@ -84,8 +84,7 @@ export const PROCESS_SETTINGS = {
   }),
   conffile: str({
     default: null,
-    support: 'not-yet',
-    doc: 'The file the settings were read from. SHOW CONFIG prints the one named at the start.',
+    doc: 'The file that the next RELOAD reads. Not set, it is the one that was read last.',
   }),
   application_name_add_host: onOff({
     default: false,
@@ -102,6 +101,10 @@ const PORT_MAX = 65_535;
 
 /** Settings that PgBouncer does not have; SHOW CONFIG lists them behind PgBouncer's. */
 export const OWN_SETTINGS = {
+  drain_period: time({
+    default: 0,
+    doc: 'Time over which clients are told to leave (`57P01`, between two transactions) while SHUTDOWN WAIT_FOR_CLIENTS (SIGTERM) or WAIT_FOR_SERVERS (SIGINT) waits, so that a rolling deploy ends. Consoles are not told, and not waited for once it is over. 0 waits until clients leave by themselves.',
+  }),
   log_format: oneOf(['json', 'pgbouncer'], {
     default: null,
     doc: "Form of the lines of the log: `json`, or `pgbouncer` for PgBouncer's lines and texts. Not set, it follows the configuration file: `json` for YAML, `pgbouncer` for an ini file.",

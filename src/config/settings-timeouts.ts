@@ -64,14 +64,10 @@ export const TIMEOUT_SETTINGS = {
   }),
   pool_idle_timeout: time({
     default: 0,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'empty pools are kept' },
-    doc: 'Forget an empty pool after it was unused for this long. 0 keeps it.',
+    doc: 'Forget a pool, with its statistics, after it had neither clients nor server connections for this long. 0 keeps it.',
   }),
   suspend_timeout: time({
     default: 10_000,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'there is no SUSPEND' },
-    doc: 'Longest time SUSPEND waits for buffers to empty. 0 waits for ever.',
+    doc: 'Longest time SUSPEND waits for messages under way; what is not at rest by then is closed. 0 waits for ever.',
   }),
 } as const;

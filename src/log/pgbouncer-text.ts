@@ -49,6 +49,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     ({ speaks, version, node }) =>
       `process up: PgBouncer ${show(speaks)} (maitred ${show(version)}), Node.js ${show(node)}`,
   ),
+  file_limit_known: plain(
+    ({ soft, hard, maxClientConn, expected }) =>
+      `kernel file descriptor limit: ${show(soft)} (hard: ${show(hard)}); max_client_conn: ${show(maxClientConn)}, max expected fd use: ${show(expected)}`,
+  ),
   listening: plain(({ address, port, unix }) =>
     unix === undefined
       ? `listening on ${hostPort(address, port)}`
@@ -62,11 +66,12 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   process_stopped: plain(
     ({ code, drained }) => DRAINED_TEXTS[show(drained)] ?? `exiting with code ${show(code)}`,
   ),
+  suspend_abandoned: plain(() => 'admin disappeared when suspended, doing RESUME'),
   start_failed: plain(({ error }) => show(error)),
   log_file_failed: plain(
     ({ action, file, error }) => `Cannot ${show(action)} logfile: '${show(file)}': ${show(error)}`,
   ),
-  stats: plain(statsText),
+  stats: plain((fields) => statsText(fields, 'us')),
   // Configuration
   config_reload_failed: plain(({ problem }) =>
     problem === undefined ? 'config file loading failed' : show(problem),
@@ -102,10 +107,18 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     return `login failed:${who} (${show(reason)})`;
   }),
   client_disconnected: prefixed(closingText),
-  database_registered: plain(({ database }) => `registered new auto-database: ${show(database)}`),
+  user_unknown: prefixed(({ user }) => `no such user: ${show(user)}`),
+  startup_parameter_refused: prefixed(({ isOption, parameter, value }) => {
+    const where = isOption === true ? ' in options' : '';
+    return `unsupported startup parameter${where}: ${show(parameter)}=${show(value)}`;
+  }),
+  database_registered: prefixed(
+    ({ database }) => `registered new auto-database: ${show(database)}`,
+  ),
   pooler_error_sent: prefixed(({ error }) => `pooler error: ${show(error)}`),
   tls_handshake_failed: plain(({ error }) => `TLS handshake error: ${show(error)}`),
   // Servers
+  server_launched: prefixed(() => 'launching new connection to server'),
   server_connected: prefixed(({ localAddress, localPort }) =>
     localAddress === undefined
       ? 'new connection to server'
@@ -114,11 +127,25 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   server_connect_failed: prefixed(({ error }) => `connect failed: ${show(error)}`),
   server_login_failed: plain(({ error }) => `server login failed: ${show(error)}`),
   server_disconnected: prefixed(closingText),
+  server_message_unexpected: prefixed(({ found, isLinked }) =>
+    isLinked === true
+      ? `unexpected message from server: ${show(found)}`
+      : `got packet ${show(found)} from server when not linked`,
+  ),
   server_query_failed: plain(({ query, error }) => {
+    if (query === 'set_parameters') {
+      return `varcache_apply failed: ${show(error)}`;
+    }
     const what = query === 'connect_query' ? 'exec_on_query' : show(query);
     return `S: error while executing ${what}: ${show(error)}`;
   }),
-  dns_lookup_failed: plain(({ host, error }) => `DNS lookup failed: ${show(host)}: ${show(error)}`),
+  dns_lookup_failed: plain(
+    ({ host, error }) => `DNS lookup failed: ${show(host)}: result=${show(error)}`,
+  ),
+  dns_zone_changed: plain(
+    ({ zone, oldSerial, newSerial }) =>
+      `zone '${show(zone)}' serial changed: old=${show(oldSerial)} new=${show(newSerial)}`,
+  ),
   reserve_pool_used: prefixed(() => 'taking connection from reserve_pool'),
   pool_closed: plain(
     ({ user, database, reason, ageSeconds }) =>
@@ -206,7 +233,13 @@ function closingText({ reason, ageSeconds }: Fields): string {
   return `closing because: ${show(reason)} (age=${show(ageSeconds)}s)`;
 }
 
-function statsText(fields: Fields): string {
+/**
+ * Puts the averages of one `stats_period` into PgBouncer's words.
+ *
+ * @param unit - of the times: `us` in the log, `μs` in what a service manager is told.
+ * @source PgBouncer 1.25.2, the log line of `stats_period`; log parsers know this one.
+ */
+export function statsText(fields: Fields, unit: 'us' | 'μs'): string {
   const whole = (name: string): string => String(Math.trunc(Number(fields[name] ?? 0)));
   return [
     `stats: ${whole('xactCount')} xacts/s`,
@@ -216,9 +249,9 @@ function statsText(fields: Fields): string {
     `${whole('bindCount')} binds/s`,
     `in ${whole('receivedBytes')} B/s`,
     `out ${whole('sentBytes')} B/s`,
-    `xact ${whole('xactTimeUs')} us`,
-    `query ${whole('queryTimeUs')} us`,
-    `wait ${whole('waitTimeUs')} us`,
+    `xact ${whole('xactTimeUs')} ${unit}`,
+    `query ${whole('queryTimeUs')} ${unit}`,
+    `wait ${whole('waitTimeUs')} ${unit}`,
   ].join(', ');
 }
 

@@ -85,6 +85,15 @@ export class DnsCache {
     }
   }
 
+  /** Looks a name up again now, whatever is remembered. Who asks meanwhile waits for the answer. */
+  refresh(name: string): void {
+    const entry = this.#entryOf(name);
+    if (entry.waiting === null) {
+      entry.waiting = [];
+      void this.#resolve(entry);
+    }
+  }
+
   #entryOf(name: string): CachedName {
     let entry = this.#names.get(name);
     if (entry === undefined) {

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { descriptorOf } from './raw-handle.ts';
 import { grantAccess, removeDeadSocket, withClosedMode, type UnixAccess } from './unix-socket.ts';
 
 /** Where to listen. */
@@ -99,6 +100,11 @@ export class Listener {
   get address(): net.AddressInfo | null {
     const address = this.#server.address();
     return typeof address === 'object' ? address : null;
+  }
+
+  /** File descriptor; -1 where there is none to tell. */
+  get fd(): number {
+    return descriptorOf(this.#server);
   }
 
   /** Stops accepting. Connections that stand are not touched. */

@@ -85,6 +85,12 @@ export function rawHandleOf(socket: object): RawHandle | null {
   return isComplete ? (handle as RawHandle) : null;
 }
 
+/** The file descriptor of a socket or of a listening server; -1 where there is none to tell. */
+export function descriptorOf(socket: object): number {
+  const { _handle: handle } = socket as { _handle?: { readonly fd?: unknown } | null };
+  return typeof handle?.fd === 'number' ? handle.fd : -1;
+}
+
 function onRead(this: RawHandle): Buffer | undefined {
   const result = state[RESULT_INDEX] ?? 0;
   if (result > 0) {

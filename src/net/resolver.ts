@@ -90,6 +90,20 @@ export class SystemResolver implements NameResolver {
     throw new ResolveError(name, code);
   }
 
+  /**
+   * Asks for the serial number of a zone.
+   *
+   * @param zone - a whole name: the search domains of the resolver file are not tried.
+   * @throws ResolveError
+   */
+  async querySerial(zone: string): Promise<number> {
+    try {
+      return (await this.#refresh().resolver.resolveSoa(zone)).serial;
+    } catch (error) {
+      throw new ResolveError(zone, codeOf(error));
+    }
+  }
+
   #findLocal(name: string): readonly string[] | null {
     const isLocalhost = name === 'localhost' || name.endsWith('.localhost');
     return this.#hosts.content.get(name) ?? (isLocalhost ? LOOPBACK : null);

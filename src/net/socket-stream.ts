@@ -2,7 +2,14 @@ import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { ViewCache } from '../base/view-cache.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
-import { RawWriter, rawHandleOf, readInto, type RawHandle, type RawReader } from './raw-handle.ts';
+import {
+  descriptorOf,
+  RawWriter,
+  rawHandleOf,
+  readInto,
+  type RawHandle,
+  type RawReader,
+} from './raw-handle.ts';
 
 /** What the owner of a {@link SocketStream} is told. All calls are synchronous. */
 export interface StreamHandler {
@@ -389,6 +396,11 @@ export class SocketStream implements RawReader, RestingStream {
   /** A unix socket's buffer is small and never grows: a rest would make its sender wait. */
   get #isTcp(): boolean {
     return this.#socket.remoteFamily !== undefined;
+  }
+
+  /** File descriptor; -1 where there is none to tell. */
+  get fd(): number {
+    return descriptorOf(this.#socket);
   }
 
   /** Address and port of our end, empty and 0 where unknown or on a unix socket. */

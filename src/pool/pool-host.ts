@@ -14,6 +14,8 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   readonly blockedPools: Set<Pool<C, S>>;
   /** Whether PAUSE without a database is in force. */
   readonly isPaused: boolean;
+  /** Whether SUSPEND is in force: nobody gets a server connection, and those that are stay. */
+  readonly isSuspended: boolean;
   /** Set while SHUTDOWN WAIT_FOR_SERVERS drains: nobody may queue any more. */
   readonly isRefusingToQueue: boolean;
   /**

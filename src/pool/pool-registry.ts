@@ -10,6 +10,9 @@ const GIVE_WAY_AFTER_MS = 1000;
 /** Longest database or user name, in bytes (PostgreSQL's NAMEDATALEN is 64). */
 export const MAX_NAME_BYTES = 63;
 
+/** What a reload does to the pools of a database. */
+export type DatabaseFate = 'kept' | 'recycled' | 'closed';
+
 /** Name of the entry that stands for all databases that are not configured. */
 const WILDCARD = '*';
 
@@ -140,6 +143,17 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     }
   }
 
+  /** Tells what {@link applyConfig} would do to each database. Changes nothing. */
+  planConfig(next: Config): { readonly database: Database; readonly fate: DatabaseFate }[] {
+    return [...this.databases.values()].map((database) => {
+      const entry = nextEntry(database, next);
+      if (entry === null) {
+        return { database, fate: 'closed' };
+      }
+      return { database, fate: isTargetChanged(database.config, entry) ? 'recycled' : 'kept' };
+    });
+  }
+
   /**
    * Takes over a new configuration.
    *
@@ -150,10 +164,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     this.#config = next;
     const removed: Database[] = [];
     for (const database of this.databases.values()) {
-      const template = next.databases.get(WILDCARD);
-      const entry =
-        next.databases.get(database.name) ??
-        (database.isAuto && template !== undefined ? fromTemplate(template, database.name) : null);
+      const entry = nextEntry(database, next);
       if (entry === null) {
         removed.push(database);
       } else {
@@ -184,14 +195,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   #applyDatabase(database: Database, entry: DatabaseConfig): void {
     const old = database.config;
     database.config = entry;
-    const isTargetChanged =
-      old.dbname !== entry.dbname ||
-      old.host !== entry.host ||
-      old.port !== entry.port ||
-      old.user !== entry.user ||
-      old.connectQuery !== entry.connectQuery ||
-      old.loadBalanceHosts !== entry.loadBalanceHosts;
-    if (isTargetChanged) {
+    if (isTargetChanged(old, entry)) {
       for (const pool of this.poolsOf(database)) {
         pool.markDirty(true);
       }
@@ -315,6 +319,27 @@ function olderOf<S extends { readonly lastActivityMs: number }>(
     return a ?? b;
   }
   return b.lastActivityMs < a.lastActivityMs ? b : a;
+}
+
+/** The entry that a database would have in another configuration; null when it would be dropped. */
+function nextEntry(database: Database, next: Config): DatabaseConfig | null {
+  const template = next.databases.get(WILDCARD);
+  return (
+    next.databases.get(database.name) ??
+    (database.isAuto && template !== undefined ? fromTemplate(template, database.name) : null)
+  );
+}
+
+/** Whether server connections made by one entry lead to the wrong place by another. */
+function isTargetChanged(old: DatabaseConfig, entry: DatabaseConfig): boolean {
+  return (
+    old.dbname !== entry.dbname ||
+    old.host !== entry.host ||
+    old.port !== entry.port ||
+    old.user !== entry.user ||
+    old.connectQuery !== entry.connectQuery ||
+    old.loadBalanceHosts !== entry.loadBalanceHosts
+  );
 }
 
 function fromTemplate(template: DatabaseConfig, name: string): DatabaseConfig {

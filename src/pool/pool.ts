@@ -35,6 +35,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   readonly acceptedValues = new Set<string>();
 
   readonly #gate = new LaunchGate();
+  /** When it last had a client or a server connection, in clock ms, as exact as the tick. */
+  lastUsedMs: number;
   /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
   yieldCount = 0;
 
@@ -43,6 +45,12 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     this.database = database;
     this.user = user;
     this.limits = resolvePoolSettings(host.settings, database, user);
+    this.lastUsedMs = host.nowMs();
+  }
+
+  /** Whether it has neither clients nor server connections, nor cancel requests for any. */
+  get isEmpty(): boolean {
+    return this.clientCount + this.serverCount + this.waitingCancels + this.activeCancels === 0;
   }
 
   /** Takes over changed settings. */
@@ -58,6 +66,11 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Whether PAUSE keeps this pool from handing out server connections. */
   get isPaused(): boolean {
     return this.host.isPaused || this.database.isPaused;
+  }
+
+  /** Whether PAUSE or SUSPEND keeps this pool from handing out server connections. */
+  get #isHeld(): boolean {
+    return this.isPaused || this.host.isSuspended;
   }
 
   // ---- clients ----
@@ -85,7 +98,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
    */
   acquire(client: C): S | null {
     assert(client.state === ClientState.Active, 'only an active client can ask');
-    if (this.waitingClients.length === 0 && !this.isPaused) {
+    if (this.waitingClients.length === 0 && !this.#isHeld) {
       const server = this.#takeIdle();
       if (server !== null) {
         this.stats.serverAssignmentCount++;
@@ -102,7 +115,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     // The last login failed and no connection is left: waiting would only end in a timeout.
-    if (this.#gate.isFailing && !this.#hasSharedServer() && !this.isPaused) {
+    if (this.#gate.isFailing && !this.#hasSharedServer() && !this.#isHeld) {
       const cause = this.#gate.lastError;
       client.disconnect(
         cause?.reason === 'server_error'
@@ -312,7 +325,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     const client = this.waitingClients.head;
-    if (client !== null) {
+    if (client !== null && !this.host.isSuspended) {
       this.changeServerState(server, ServerState.Active);
       this.#assign(client, server);
       return;
@@ -355,7 +368,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
 
   /** Moves whatever can move: hands out, checks or opens server connections for who waits. */
   pump(): void {
-    if (this.isPaused) {
+    if (this.#isHeld) {
       return;
     }
     this.#serveFromIdle();
@@ -426,7 +439,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     const wanted = this.limits.minPoolSize;
     const isBelowSize = this.limits.poolSize === 0 || this.connectedCount < this.limits.poolSize;
     const isInUse = this.clientCount > 0 || this.database.config.user !== null;
-    if (this.connectedCount < wanted && isBelowSize && isInUse && !this.isPaused) {
+    if (this.connectedCount < wanted && isBelowSize && isInUse && !this.#isHeld) {
       this.#launch(false);
     }
   }

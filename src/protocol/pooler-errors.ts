@@ -270,6 +270,12 @@ export const POOLER_ERRORS = {
     'unknown pkt',
     'unknown message type from a client',
   ),
+  pqexecDisallowed: row(
+    'FATAL',
+    S.FeatureNotSupported,
+    'PQexec disallowed',
+    'simple query with disable_pqexec',
+  ),
   databaseChanged: row(
     'FATAL',
     S.AdminShutdown,
@@ -288,6 +294,18 @@ export const POOLER_ERRORS = {
     S.AdminShutdown,
     'server shutting down',
     'queued during SHUTDOWN WAIT_FOR_SERVERS',
+  ),
+  suspendTimeout: row(
+    'FATAL',
+    S.AdminShutdown,
+    'suspend_timeout',
+    'not at rest within suspend_timeout of SUSPEND',
+  ),
+  drained: row(
+    'FATAL',
+    S.AdminShutdown,
+    'terminating connection due to administrator command',
+    'between two transactions during a shutdown that waits, with drain_period; the text is that of PostgreSQL',
   ),
   canceledInQueue: row(
     'ERROR',

@@ -52,6 +52,8 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
    * without a copy. Setting it takes effect with the next chunk.
    */
   isReadBufferOwn: boolean;
+  /** Whether it is to be told to leave at the end of its transaction. */
+  readonly isLeaving: boolean;
   /** Keeps the begin of a request until `onLinkReady` or its next turn. @param chunk - borrowed. */
   keepRequest(chunk: Buffer, start: number, end: number): void;
   /** The server connection can take requests, and what was kept can be sent. */
@@ -61,7 +63,7 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
   /** The client sent Terminate. */
   onTerminate(): void;
   /** Bytes from the client that cannot be right. */
-  onBadRequest(problem: 'header' | 'size' | 'type', header: Buffer): void;
+  onBadRequest(problem: 'header' | 'size' | 'type' | 'query', header: Buffer): void;
   /** Ends the connection without an error message, because the server has already sent one. */
   disconnectSilently(reason: string): void;
 }
@@ -89,6 +91,10 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd>, ByteEnd {
   viewOf(chunk: Buffer, end: number): Buffer;
   /** Asks the server process to cancel what it runs. */
   requestCancel(): void;
+  /** The server has refused values of tracked parameters. */
+  onParametersRefused(error: ServerReport): void;
+  /** The server has sent what it may not send, and will be closed. @param found - what it was. */
+  onUnexpectedMessage(found: string): void;
   /** The connect query has ended; `error` is what the server said against it. */
   onConnectQueryDone(error: ServerReport | null): void;
   /** Where and what it is, for the error of a client that lost it. */

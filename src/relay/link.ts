@@ -18,6 +18,7 @@ import {
   type TrackedParameters,
 } from './parameter-cache.ts';
 import { ReplyRelay } from './reply-relay.ts';
+import { REQUEST_KINDS } from './request-framer.ts';
 import { RequestRelay } from './request-relay.ts';
 
 /** What the links of a process have in common. */
@@ -25,13 +26,21 @@ export class LinkHost {
   readonly tracked: TrackedParameters;
   /** Largest message accepted from either side, in bytes. A field, since it is read per message. */
   maxPacketSizeBytes: number;
+  /** What the type bytes of clients mean: `RequestKind` by byte. */
+  readonly requestKinds: Uint8Array;
   /** Monotonic time in ms. */
   readonly nowMs: () => number;
 
-  constructor(tracked: TrackedParameters, maxPacketSizeBytes: number, nowMs: () => number) {
+  constructor(
+    tracked: TrackedParameters,
+    maxPacketSizeBytes: number,
+    nowMs: () => number,
+    kinds: Uint8Array = REQUEST_KINDS,
+  ) {
     this.tracked = tracked;
     this.maxPacketSizeBytes = maxPacketSizeBytes;
     this.nowMs = nowMs;
+    this.requestKinds = kinds;
   }
 }
 
@@ -94,6 +103,16 @@ export class Link {
   /** Whether the client is served but neither waits for a reply nor is inside a transaction. */
   get isBetweenTransactions(): boolean {
     return this.ledger.isEmpty && this.transactionStatus === TransactionStatus.Idle;
+  }
+
+  /** Whether the client could leave now with nothing cut off. */
+  get mayPart(): boolean {
+    return (
+      this.isBetweenTransactions &&
+      this.#internal === 'none' &&
+      this.client?.framer.bodyRemaining === 0 &&
+      this.#mayRelease()
+    );
   }
 
   // ---- pairing ----
@@ -190,6 +209,7 @@ export class Link {
 
   #onViolation(found: string): void {
     const { client } = this;
+    this.server.onUnexpectedMessage(found);
     if (client !== null) {
       this.#detach(client);
       client.disconnect(poolerError('serverProtocolViolation', found));
@@ -220,7 +240,9 @@ export class Link {
     }
     const { poolMode } = this.server.pool.limits;
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
-    if (!isIdle && poolMode === 'statement') {
+    if (client.isLeaving && this.mayPart) {
+      client.disconnect(poolerError('drained'));
+    } else if (!isIdle && poolMode === 'statement') {
       client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&
@@ -378,6 +400,7 @@ export class Link {
       return;
     }
     if (error !== null) {
+      this.server.onParametersRefused(error);
       client.disconnect({
         ...poolerError('invalidServerParameter'),
         sqlstate: error.sqlstate,

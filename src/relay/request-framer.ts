@@ -9,6 +9,8 @@ export const RequestKind = {
   /** CopyData, CopyDone, CopyFail: ignored by the server unless a COPY runs. */
   Copy: 2,
   Terminate: 3,
+  /** A simple query where `disable_pqexec` is on. */
+  Refused: 4,
 } as const;
 
 /** {@link RequestKind} by type byte. */
@@ -24,6 +26,18 @@ export const REQUEST_KINDS: Uint8Array = (() => {
   kinds[FrontendCode.Terminate] = RequestKind.Terminate;
   return kinds;
 })();
+
+/** As {@link REQUEST_KINDS}, with simple queries refused. */
+const REQUEST_KINDS_WITHOUT_QUERY: Uint8Array = (() => {
+  const kinds = Uint8Array.from(REQUEST_KINDS);
+  kinds[FrontendCode.Query] = RequestKind.Refused;
+  return kinds;
+})();
+
+/** {@link RequestKind} by type byte, as `disable_pqexec` has it. */
+export function requestKinds(isPqexecDisabled: boolean): Uint8Array {
+  return isPqexecDisabled ? REQUEST_KINDS_WITHOUT_QUERY : REQUEST_KINDS;
+}
 
 /**
  * HOT PATH: guarded by `npm run bench`.

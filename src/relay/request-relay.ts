@@ -2,7 +2,7 @@ import { FrontendCode, HEADER_BYTES } from '../protocol/codes.ts';
 import type { ClientEnd } from './ends.ts';
 import type { Link } from './link.ts';
 import { MAX_OUTSTANDING } from './outstanding-requests.ts';
-import { REQUEST_KINDS, RequestKind } from './request-framer.ts';
+import { RequestKind } from './request-framer.ts';
 
 /** Requests owed beyond which a client must take its turn while others wait. */
 const LONG_PIPELINE = 64;
@@ -39,7 +39,7 @@ export class RequestRelay {
    */
   forward(client: ClientEnd, chunk: Buffer, start: number, end: number): void {
     const { framer } = client;
-    const maxBytes = this.#link.host.maxPacketSizeBytes;
+    const { maxPacketSizeBytes: maxBytes, requestKinds: kinds } = this.#link.host;
     let savedHeader: Buffer | null = null;
     let offset = framer.skipBody(start, end);
     if (framer.isAtBoundary) {
@@ -53,7 +53,7 @@ export class RequestRelay {
       if (bodyStart === -1) {
         break;
       }
-      const kind = REQUEST_KINDS[framer.code]!;
+      const kind = kinds[framer.code]!;
       const { messageLength } = framer;
       if (kind !== RequestKind.Request && kind !== RequestKind.Copy) {
         this.#send(savedHeader, chunk, start, offset);
@@ -89,7 +89,7 @@ export class RequestRelay {
    */
   #passWhole(client: ClientEnd, chunk: Buffer, start: number, end: number): number {
     const { ledger, host } = this.#link;
-    const maxBytes = host.maxPacketSizeBytes;
+    const { maxPacketSizeBytes: maxBytes, requestKinds: kinds } = host;
     let offset = start;
     while (end - offset >= HEADER_BYTES) {
       const code = chunk[offset]!;
@@ -98,7 +98,7 @@ export class RequestRelay {
         (chunk[offset + 2]! << 16) |
         (chunk[offset + 3]! << 8) |
         chunk[offset + 4]!;
-      const kind = REQUEST_KINDS[code]!;
+      const kind = kinds[code]!;
       const isPlain = kind === RequestKind.Request || kind === RequestKind.Copy;
       if (!isPlain || length < 4 || length >= maxBytes || length >= end - offset) {
         break;
@@ -119,6 +119,8 @@ export class RequestRelay {
   #onEndingRequest(client: ClientEnd, kind: number): void {
     if (kind === RequestKind.Terminate && client.framer.messageLength === 4) {
       client.onTerminate();
+    } else if (kind === RequestKind.Refused) {
+      client.onBadRequest('query', headerOf(client));
     } else {
       client.onBadRequest(kind === RequestKind.Terminate ? 'header' : 'type', headerOf(client));
     }

@@ -84,6 +84,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   #failure: string | null = null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
+  #isPausedByLink = false;
+  #isSuspendWanted = false;
+  #isSuspended = false;
 
   /**
    * Begins to connect and joins `pool`, whose permit must have been taken.
@@ -117,6 +120,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     pool.addServer(this);
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
+    if (host.logger.isDebug) {
+      host.logger.debug('server_launched', this.#logFields());
+    }
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
     });
@@ -157,6 +163,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     const { address } = this.#stream.remote;
     if (address !== '') {
       this.#place = { host: address, port: this.target.port };
+    }
+    if (this.#host.settings.logConnections) {
+      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
     const { tracked } = this.#host.link;
     const parameters = serverStartupParameters(this.pool, tracked, this.owner);
@@ -231,8 +240,8 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       }
     }
     this.isReported = this.parameters.map((value) => value !== null);
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
+    if (this.#host.logger.isDebug) {
+      this.#host.logger.debug('server_logged_in', this.#logFields());
     }
     const { connectQuery } = this.pool.database.config;
     if (this.owner !== null) {
@@ -245,6 +254,23 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (rest !== null && !this.isClosed) {
       this.link.onServerData(rest, rest.length);
     }
+  }
+
+  onParametersRefused({ severity, message }: ServerReport): void {
+    this.#host.logger.error('server_query_failed', {
+      ...this.#logFields(),
+      query: 'set_parameters',
+      error: `${severity}: ${message}`,
+    });
+  }
+
+  onUnexpectedMessage(found: string): void {
+    const isLinked = this.link.client !== null;
+    this.#host.logger.warn('server_message_unexpected', {
+      ...this.#logFields(),
+      found,
+      isLinked,
+    });
   }
 
   onConnectQueryDone(error: ServerReport | null): void {
@@ -266,6 +292,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
     if (this.#login === null) {
       this.link.onServerData(chunk, end);
+      if (this.#isSuspendWanted) {
+        this.suspend();
+      }
     } else {
       this.lastActivityMs = this.#host.nowMs();
       this.#onLoginResult(this.#login.onData(chunk.subarray(0, end)));
@@ -326,11 +355,48 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   }
 
   pauseReading(): void {
+    this.#isPausedByLink = true;
     this.#stream.pause();
   }
 
   resumeReading(): void {
-    this.#stream.resume();
+    this.#isPausedByLink = false;
+    if (!this.#isSuspended) {
+      this.#stream.resume();
+    }
+  }
+
+  /** Whether its login is under way. */
+  get isLoggingIn(): boolean {
+    return this.state === ServerState.Login;
+  }
+
+  /**
+   * Stops reading at the end of a message, with nothing left to write: now, or as soon as it can.
+   *
+   * @returns whether it has stopped.
+   */
+  suspend(): boolean {
+    this.#isSuspendWanted = true;
+    if (!this.#isSuspended && this.link.replies.isAtBoundary && this.pendingBytes === 0) {
+      this.#isSuspended = true;
+      this.#stream.pause();
+    }
+    return this.#isSuspended;
+  }
+
+  /** Goes on after {@link suspend}. */
+  endSuspension(): void {
+    this.#isSuspendWanted = false;
+    this.#isSuspended = false;
+    if (!this.#isPausedByLink) {
+      this.#stream.resume();
+    }
+  }
+
+  /** File descriptor of its socket; -1 where there is none to tell. */
+  get fd(): number {
+    return this.#stream.fd;
   }
 
   get pendingBytes(): number {

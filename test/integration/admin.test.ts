@@ -176,6 +176,7 @@ describe('roles', () => {
     'DISABLE app',
     'ENABLE app',
     'RELOAD',
+    'RELOAD DRY RUN',
     'SUSPEND',
     'SHUTDOWN',
     'SHUTDOWN WAIT_FOR_SERVERS',
@@ -198,7 +199,7 @@ describe('roles', () => {
   it('of stats_users may look at everything', async () => {
     await withPooler(postgres, options, async (scene) => {
       const watcher = await openConsole(scene, 'watcher');
-      for (const topic of SHOWN) {
+      for (const topic of SHOWN.filter((name) => name !== 'FDS')) {
         expect((await watcher.simpleQuery(`SHOW ${topic}`)).errors).toEqual([]);
       }
     });

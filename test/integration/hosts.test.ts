@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DnsServer, ResponseCode } from '../support/dns-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import { startPostgres, type PostgresFixture } from '../support/postgres-fixture.ts';
@@ -228,5 +228,52 @@ it('a cancel request follows the connection, not the name', async () => {
     dns.names.set('db.test', ['127.0.0.9']);
     await client.cancel();
     await client.readUntil('Z');
+  });
+});
+
+describe('dns_zone_check_period', () => {
+  it('has names looked up again when their zone has changed, and servers replaced', async () => {
+    dns.names.set('db.zone.test', ['::1']);
+    dns.serials.set('zone.test', 7);
+    const settings = { dns_zone_check_period: 0.1, dns_max_ttl: 3600 };
+    await withNames({ host: 'db.zone.test' }, settings, async (scene) => {
+      expect(await serverAddresses(scene, 1)).toEqual(['::1']);
+      const zoneIs = (serial: string) => async (): Promise<boolean> => {
+        const [row] = await scene.pooler.console('SHOW DNS_ZONES');
+        expect(row).toMatchObject({ zonename: 'zone.test', count: '1' });
+        return row?.['serial'] === serial;
+      };
+      await waitFor('the first serial number', zoneIs('7'));
+      dns.names.set('db.zone.test', ['127.0.0.1']);
+      const count = dns.countOf('db.zone.test');
+      dns.serials.set('zone.test', 8);
+      await waitFor('the second serial number', zoneIs('8'));
+      const line = await scene.pooler.waitForEvent('dns_zone_changed');
+      expect(line).toMatchObject({ zone: 'zone.test', oldSerial: 7, newSerial: 8 });
+      const client = await scene.login();
+      await waitFor('the new address', async () => {
+        await client.query('SELECT 1');
+        const servers = await scene.pooler.console('SHOW SERVERS');
+        return servers.every((row) => row['addr'] === '127.0.0.1');
+      });
+      expect(dns.countOf('db.zone.test')).toBe(count + 2);
+      const lists = await scene.pooler.console('SHOW LISTS');
+      expect(lists.find((row) => row['list'] === 'dns_zones')).toMatchObject({ items: '1' });
+    });
+  });
+
+  it('0 asks for no zone', async () => {
+    dns.names.set('db.quiet.test', ['127.0.0.1']);
+    dns.serials.set('quiet.test', 7);
+    const settings = { dns_zone_check_period: 0 };
+    await withNames({ host: 'db.quiet.test' }, settings, async (scene) => {
+      await serverAddresses(scene, 1);
+      expect(await scene.pooler.console('SHOW DNS_ZONES')).toEqual([
+        { zonename: 'quiet.test', serial: '0', count: '1' },
+      ]);
+      expect(
+        dns.questions.filter(({ type }) => type === 'SOA').map(({ name }) => name),
+      ).not.toContain('quiet.test');
+    });
   });
 });

@@ -130,6 +130,40 @@ describe('SIGINT', () => {
   });
 });
 
+describe('a second signal', () => {
+  it.each([
+    ['SIGTERM', 'SIGINT'],
+    ['SIGINT', 'SIGTERM'],
+    ['SIGINT', 'SIGINT'],
+  ] as const)('%s and %s end the process at once, in a transaction or not', async (first, next) => {
+    await withProcess({}, async (pooler) => {
+      const client = await login(pooler);
+      await client.query('BEGIN');
+      pooler.signal(first);
+      await pooler.waitForEvent('shutdown_started');
+      pooler.signal(next);
+      expect((await client.readToEnd()).length).toBe(0);
+      await expectExit(pooler);
+      const said = pooler.logs.map(({ msg }) => msg);
+      expect(said).toContain(`got ${next} while shutting down, fast exit`);
+    });
+  });
+
+  it('SIGUSR2 is ignored during a shutdown, and so is RESUME', async () => {
+    await withProcess({}, async (pooler) => {
+      const client = await login(pooler);
+      await client.query('BEGIN');
+      pooler.signal('SIGINT');
+      await pooler.waitForEvent('shutdown_started');
+      pooler.signal('SIGUSR2');
+      const text = 'got SIGUSR2 while shutting down, ignoring';
+      await pooler.waitForLog(text, ({ msg }) => msg === text);
+      expect((await client.simpleQuery('COMMIT')).errors).toEqual([]);
+      await expectExit(pooler);
+    });
+  });
+});
+
 describe('SIGQUIT', () => {
   it('ends the process at once, without a word to clients', async () => {
     await withProcess({}, async (pooler) => {

@@ -3,12 +3,19 @@ import { isIPv4 } from 'node:net';
 
 /** Record types by number. */
 const TYPE_A = 1;
+const TYPE_SOA = 6;
 const TYPE_AAAA = 28;
 const CLASS_IN = 1;
 const HEADER_BYTES = 12;
 /** Response, recursion desired and available. */
 const RESPONSE_FLAGS = 0x8180;
 const TTL_S = 60;
+
+const TYPE_NAMES: ReadonlyMap<number, 'A' | 'AAAA' | 'SOA'> = new Map([
+  [TYPE_A, 'A'],
+  [TYPE_SOA, 'SOA'],
+  [TYPE_AAAA, 'AAAA'],
+]);
 
 /** Response codes of RFC 1035. */
 export const ResponseCode = { NoError: 0, ServerFailure: 2, NoSuchName: 3 } as const;
@@ -19,13 +26,15 @@ export type DnsAnswer = readonly string[] | number | null;
 /** One question as it came. */
 export interface DnsQuestion {
   readonly name: string;
-  readonly type: 'A' | 'AAAA' | 'other';
+  readonly type: 'A' | 'AAAA' | 'SOA' | 'other';
 }
 
 /** A name server for a handful of names on a free UDP port of 127.0.0.1. */
 export class DnsServer {
   /** What it knows, by name; anything else does not exist. May be changed at any time. */
   readonly names = new Map<string, DnsAnswer>();
+  /** Serial numbers by zone. */
+  readonly serials = new Map<string, number>();
   /** All questions, oldest first. */
   readonly questions: DnsQuestion[] = [];
   readonly #socket = dgram.createSocket('udp4');
@@ -78,8 +87,12 @@ export class DnsServer {
     const name = labels.join('.');
     this.questions.push({
       name,
-      type: type === TYPE_A ? 'A' : type === TYPE_AAAA ? 'AAAA' : 'other',
+      type: TYPE_NAMES.get(type) ?? 'other',
     });
+    const serial = type === TYPE_SOA ? this.serials.get(name) : undefined;
+    if (serial !== undefined) {
+      return reply(query, question, ResponseCode.NoError, [record(TYPE_SOA, soaBytes(serial))]);
+    }
     const known = this.names.get(name) ?? (this.names.has(name) ? null : ResponseCode.NoSuchName);
     if (known === null) {
       return null;
@@ -89,13 +102,27 @@ export class DnsServer {
     const records = addresses
       .filter((address) => (isIPv4(address) ? TYPE_A : TYPE_AAAA) === type)
       .map((address) => record(type, addressBytes(address)));
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt16BE(query.readUInt16BE(0), 0);
-    header.writeUInt16BE(RESPONSE_FLAGS | code, 2);
-    header.writeUInt16BE(1, 4);
-    header.writeUInt16BE(records.length, 6);
-    return Buffer.concat([header, question, ...records]);
+    return reply(query, question, code, records);
   }
+}
+
+function reply(query: Buffer, question: Buffer, code: number, records: readonly Buffer[]): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt16BE(query.readUInt16BE(0), 0);
+  header.writeUInt16BE(RESPONSE_FLAGS | code, 2);
+  header.writeUInt16BE(1, 4);
+  header.writeUInt16BE(records.length, 6);
+  return Buffer.concat([header, question, ...records]);
+}
+
+/** Start of authority: both names are the root, and all times a minute. */
+function soaBytes(serial: number): Buffer {
+  const data = Buffer.alloc(22);
+  data.writeUInt32BE(serial, 2);
+  for (let offset = 6; offset < data.length; offset += 4) {
+    data.writeUInt32BE(TTL_S, offset);
+  }
+  return data;
 }
 
 /** One answer; its name is a pointer to the question. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RequestIntake } from '../../src/client/request-intake.ts';
 import { writeErrorResponse } from '../../src/protocol/backend-writer.ts';
 import { poolerError } from '../../src/protocol/pooler-errors.ts';
+import { REQUEST_KINDS } from '../../src/relay/request-framer.ts';
 import { commandComplete, readyForQuery } from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { SeededRandom, testSeed } from '../support/seeded-random.ts';
@@ -16,7 +17,7 @@ const READY = readyForQuery('I');
 class Scene {
   readonly fixture = new RelayFixture({ maxPacketSizeBytes: 200_000 });
   readonly client: FakeClient = this.fixture.addClient();
-  readonly intake = new RequestIntake(this.client, this.fixture.pool, 200_000);
+  readonly intake = new RequestIntake(this.client, this.fixture.pool, 200_000, REQUEST_KINDS);
   readonly #borrowed = new BorrowedBuffer();
 
   constructor() {

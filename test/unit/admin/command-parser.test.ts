@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseCommand } from '../../../src/admin/command-parser.ts';
-import { SHOW_TOPICS, UNSUPPORTED_TOPICS } from '../../../src/admin/topics.ts';
+import { SHOW_TOPICS } from '../../../src/admin/topics.ts';
 
 const SYNTAX = '42601';
 
@@ -17,6 +17,8 @@ describe('commands that are accepted', () => {
     [' \t\r\n"ShOw"\n"pOOls" ; \n', { kind: 'show', topic: 'pools' }],
     ['SELECT version', { kind: 'show', topic: 'version' }],
     ['RELOAD;', { kind: 'reload' }],
+    ['reload dry\n run ;', { kind: 'reload_dry_run' }],
+    ['SUSPEND;', { kind: 'suspend' }],
     ['PAUSE', { kind: 'database', verb: 'pause', database: null }],
     ['pause MyDb', { kind: 'database', verb: 'pause', database: 'MyDb' }],
     ['PAUSE ""', { kind: 'database', verb: 'pause', database: '' }],
@@ -73,27 +75,6 @@ describe('commands that are accepted', () => {
       expect(parseCommand(query)).toEqual({ kind: 'set_ignored' });
     },
   );
-});
-
-describe('commands known but not supported', () => {
-  it.each(UNSUPPORTED_TOPICS)('refuses SHOW %s by its name', (topic) => {
-    expect(parseCommand(`show ${topic}`)).toMatchObject({
-      kind: 'unsupported',
-      role: topic === 'fds' ? 'admin' : 'stats',
-      refusal: {
-        sqlstate: '0A000',
-        message: `SHOW ${topic.toUpperCase()} is not supported yet`,
-      },
-    });
-  });
-
-  it('refuses SUSPEND by its name', () => {
-    expect(parseCommand('SUSPEND;')).toMatchObject({
-      kind: 'unsupported',
-      role: 'admin',
-      refusal: { sqlstate: '0A000', message: 'SUSPEND is not supported yet' },
-    });
-  });
 });
 
 describe('queries that are no command', () => {

@@ -8,6 +8,8 @@ import { FakeControl } from './fake-control.ts';
 export class ConsoleFixture {
   readonly control = new FakeControl();
   readonly audited: string[] = [];
+  /** Errors sent, as they are logged. */
+  readonly loggedErrors: string[] = [];
   readonly session: ConsoleSession;
   #sent: Buffer[] = [];
 
@@ -18,6 +20,7 @@ export class ConsoleFixture {
       role,
       send: (messages) => this.#sent.push(messages),
       audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
+      logError: ({ message }, actor) => this.loggedErrors.push(`${actor.user}: ${message}`),
     });
   }
 

@@ -1,5 +1,6 @@
 import type {
   CommandCall,
+  CommandError,
   CommandOutcome,
   Control,
   SettledOutcome,
@@ -8,12 +9,15 @@ import type {
 import type {
   ClientSnapshot,
   DatabaseSnapshot,
+  DescriptorSnapshot,
   DnsHostSnapshot,
+  DnsZoneSnapshot,
   ListsSnapshot,
   MemorySnapshot,
   PeerPoolSnapshot,
   PeerSnapshot,
   PoolSnapshot,
+  ReloadChangeSnapshot,
   ServerSnapshot,
   SettingRow,
   SocketSnapshot,
@@ -75,6 +79,24 @@ export class FakeControl implements Control {
     dnsQueries: 13,
   };
   stateFlags: StateSnapshot = { isActive: true, isPaused: false, isSuspended: false };
+
+  descriptorRows: readonly DescriptorSnapshot[] = [];
+
+  descriptors(): readonly DescriptorSnapshot[] {
+    return this.descriptorRows;
+  }
+
+  zoneRows: readonly DnsZoneSnapshot[] = [];
+
+  dnsZones(): readonly DnsZoneSnapshot[] {
+    return this.zoneRows;
+  }
+
+  reloadPlan: readonly ReloadChangeSnapshot[] | CommandError = [];
+
+  planReload(): readonly ReloadChangeSnapshot[] | CommandError {
+    return this.reloadPlan;
+  }
 
   pools(): readonly PoolSnapshot[] {
     return this.poolRows;
@@ -170,6 +192,10 @@ export class FakeControl implements Control {
 
   reload(call: CommandCall): CommandOutcome {
     return this.#record('reload', [], call);
+  }
+
+  suspend(call: CommandCall): CommandOutcome {
+    return this.#record('suspend', [], call);
   }
 
   shutdown(mode: ShutdownMode, call: CommandCall): CommandOutcome {

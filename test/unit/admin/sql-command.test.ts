@@ -128,7 +128,6 @@ describe('SHOW with a choice, and SELECT', () => {
   it.each([
     ['SELECT * FROM pgbouncer.pool', '42P01', 'relation "pgbouncer.pool" does not exist'],
     ['SELECT nam FROM maitred.databases', '42703', 'column "nam" does not exist'],
-    ['SELECT * FROM maitred.dns_zones', '0A000', 'SHOW DNS_ZONES is not supported yet'],
     ['SELECT * FROM maitred.fds', '42501', 'admin access needed'],
     ['SHOW FDS WHERE fd = 1', '42501', 'admin access needed'],
     ['SELECT * FROM pools', '42601', "invalid command 'SELECT * FROM pools'"],

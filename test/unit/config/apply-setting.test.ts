@@ -29,7 +29,6 @@ describe('applySetting', () => {
     ['max_client_conn', '-1', 'out of range'],
     ['listen_port', '6433', 'listen_port cannot be changed at run time'],
     ['syslog', '1', 'not supported yet'],
-    ['conffile', 'other.yaml', 'not supported yet'],
   ])('refuses %s = %s', (key, text, sentence) => {
     const outcome = applySetting(config, key, text);
     expect('problem' in outcome ? outcome.problem : '').toContain(sentence);

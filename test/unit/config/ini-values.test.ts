@@ -95,7 +95,6 @@ describe('a global value of an ini file', () => {
     ['max_prepared_statements', '100'],
     ['max_prepared_statements', 'x'],
     ['so_reuseport', 'x'],
-    ['disable_pqexec', '1'],
     ['peer_id', '65536'],
     ['peer_id', '-1'],
     ['peer_id', 'x'],
@@ -116,9 +115,7 @@ describe('a value that is not supported yet', () => {
     ['syslog_ident', 'x', 'pgbouncer'],
     ['syslog', '1', false],
     ['tcp_defer_accept', '1', false],
-    ['dns_zone_check_period', '60', 0],
     ['client_tls_ciphers', 'fast', 'default'],
-    ['suspend_timeout', '0', 10_000],
   ])(
     'is taken as the default with a warning where it does no harm: %s = %s',
     (name, text, value) => {

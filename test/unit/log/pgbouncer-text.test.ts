@@ -62,6 +62,12 @@ const PROCESS: readonly Case[] = [
     AVERAGES,
     'stats: 1 xacts/s, 2 queries/s, 3 client parses/s, 4 server parses/s, 5 binds/s, in 7 B/s, out 8 B/s, xact 9 us, query 10 us, wait 11 us',
   ],
+  ['suspend_abandoned', {}, 'admin disappeared when suspended, doing RESUME'],
+  [
+    'file_limit_known',
+    { soft: 1024, hard: 4096, maxClientConn: 100, expected: 130 },
+    'kernel file descriptor limit: 1024 (hard: 4096); max_client_conn: 100, max expected fd use: 130',
+  ],
   [
     'log_file_failed',
     { action: 'open', file: '/x', error: 'no such file or directory' },
@@ -107,6 +113,57 @@ const CONFIGURATION: readonly Case[] = [
 ];
 
 const CONNECTIONS: readonly Case[] = [
+  ['user_unknown', { ...CLIENT }, 'C-0x2a: app/bob@10.0.0.7:5000 no such user: bob'],
+  [
+    'database_registered',
+    { ...CLIENT },
+    'C-0x2a: app/bob@10.0.0.7:5000 registered new auto-database: app',
+  ],
+  [
+    'startup_parameter_refused',
+    { client: 1, address: '10.0.0.7', port: 1, parameter: 'jit', value: 'off', isOption: false },
+    'C-0x1: (nodb)/(nouser)@10.0.0.7:1 unsupported startup parameter: jit=off',
+  ],
+  [
+    'startup_parameter_refused',
+    { client: 1, address: '10.0.0.7', port: 1, parameter: 'jit', value: 'off', isOption: true },
+    'C-0x1: (nodb)/(nouser)@10.0.0.7:1 unsupported startup parameter in options: jit=off',
+  ],
+  [
+    'server_launched',
+    { ...SERVER },
+    'S-0x7: app/own@[::1]:5432 launching new connection to server',
+  ],
+  [
+    'server_query_failed',
+    { ...SERVER, query: 'set_parameters', error: 'ERROR: no such zone' },
+    'varcache_apply failed: ERROR: no such zone',
+  ],
+  [
+    'server_message_unexpected',
+    { ...SERVER, found: "'D' of 11 bytes", isLinked: false },
+    "S-0x7: app/own@[::1]:5432 got packet 'D' of 11 bytes from server when not linked",
+  ],
+  [
+    'server_message_unexpected',
+    { ...SERVER, found: "'D' of 11 bytes", isLinked: true },
+    "S-0x7: app/own@[::1]:5432 unexpected message from server: 'D' of 11 bytes",
+  ],
+  [
+    'dns_lookup_failed',
+    { host: 'db.test', error: 'ENOTFOUND' },
+    'DNS lookup failed: db.test: result=ENOTFOUND',
+  ],
+  [
+    'dns_zone_changed',
+    { zone: 'test', oldSerial: 1, newSerial: 2 },
+    "zone 'test' serial changed: old=1 new=2",
+  ],
+  [
+    'pool_closed',
+    { user: 'u', database: 'd', reason: 'pool idle timeout', ageSeconds: 7 },
+    'cleaning up idle pool for user u on db d because: pool idle timeout (age= 7s)',
+  ],
   [
     'client_login_attempted',
     { ...CLIENT, tls: 'no', replication: 'no' },
@@ -176,13 +233,9 @@ const WITHOUT_TEXT: readonly Case[] = [
     { address: '127.0.0.1', port: 9127 },
     'metrics listening: address=127.0.0.1 port=9127',
   ],
-  ['worker_started', {}, 'worker started'],
-  ['worker_started', { worker: 2, missing: undefined }, 'hello: worker=2', 'hello'],
-  [
-    'server_message_unexpected',
-    { list: [1, { a: null }] },
-    'server message unexpected: list=[1,{"a":null}]',
-  ],
+  ['metrics_listening', {}, 'metrics listening'],
+  ['metrics_listening', { worker: 2, missing: undefined }, 'hello: worker=2', 'hello'],
+  ['http_request_failed', { list: [1, { a: null }] }, 'http request failed: list=[1,{"a":null}]'],
 ];
 
 describe('pgbouncerText', () => {

@@ -266,6 +266,7 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
   readonly registry: PoolRegistry<FakeClient, FakeServer>;
   config: Config;
   isPaused = false;
+  isSuspended = false;
   isRefusingToQueue = false;
   /** Every server connection that was ever opened, in order. */
   readonly launched: FakeServer[] = [];

@@ -23,6 +23,7 @@ export class FakeClient implements ClientEnd {
   readonly replication = null;
   waitStartMs = 0;
   isWaitNotified = false;
+  isLeaving = false;
   readonly connectedAtMs: number;
   readonly framer = new RequestFramer();
   parameters: ParameterValues;
@@ -185,6 +186,8 @@ export class FakeServer implements ServerEnd {
   lastActivityMs: number;
   testStartMs = 0;
   readonly lifetimeShare = 1;
+  /** What the link has reported about the server, in order. */
+  readonly problems: string[] = [];
   isCloseNeeded = false;
   cancelsInFlight = 0;
   isResetOwed = false;
@@ -272,6 +275,14 @@ export class FakeServer implements ServerEnd {
     this.cancelCount++;
   }
 
+  onParametersRefused({ message }: ServerReport): void {
+    this.problems.push(`parameters: ${message}`);
+  }
+
+  onUnexpectedMessage(found: string): void {
+    this.problems.push(`message: ${found}`);
+  }
+
   onConnectQueryDone(error: ServerReport | null): void {
     this.connectQueryError = error;
     this.pool.onServerLoggedIn(this, new Map());
@@ -336,6 +347,7 @@ export class RelayFixture {
       budget: new LocalBudget(),
       nowMs,
       isPaused: false,
+      isSuspended: false,
       isRefusingToQueue: false,
       launch: () => {},
       evictFor: () => false,
