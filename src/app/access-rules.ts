@@ -4,7 +4,9 @@ import { parseHbaFile } from '../auth/hba-file.ts';
 import type { HbaRule } from '../auth/hba-rules.ts';
 import { parseIdentFile } from '../auth/ident-map.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
+import { findFilterProblem } from '../auth/ldap-client.ts';
 import type { Settings } from '../config/config.ts';
+import { parseLdapOptions } from '../config/ldap-options.ts';
 
 /** Something to tell the operator about `auth_hba_file` or `auth_ident_file`. */
 export interface AccessProblem {
@@ -31,6 +33,19 @@ export interface AccessSources {
   readonly readText: (file: string) => string;
   /** Why a method cannot be used in this process, as a clause; `null` when it can. */
   readonly unavailable: (method: NativeMethod) => string | null;
+}
+
+/**
+ * Tells what is wrong with the options of `auth_type` ldap that reading them does not show; `null`
+ * for nothing.
+ */
+export function findLdapProblem({ authType, authLdapOptions }: Settings): string | null {
+  if (authType !== 'ldap') {
+    return null;
+  }
+  const options = parseLdapOptions(authLdapOptions ?? '');
+  const problem = 'wrong' in options ? null : findFilterProblem(options);
+  return problem === null ? null : `auth_ldap_options: ${problem}`;
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Sources } from '../config/dialect.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
-import { describeAccessProblem, loadAccessRules } from './access-rules.ts';
+import { describeAccessProblem, findLdapProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
 import { WITHOUT_NATIVE } from './external-judges.ts';
 
@@ -69,10 +69,11 @@ function entryLines(
   return ['', ...layOut([[noun, 'keys'], ...rows])];
 }
 
-/** What is wrong with the files of `auth_type` hba: bad lines are left out, so these are warnings. */
+/** What is wrong with ways to log in: bad lines of HBA are left out, so these are warnings. */
 function accessWarnings({ settings }: Config, { readText }: Sources): readonly string[] {
+  const ldapProblem = findLdapProblem(settings);
   if (settings.authType !== 'hba') {
-    return [];
+    return ldapProblem === null ? [] : [ldapProblem];
   }
   const unavailable = (): string => WITHOUT_NATIVE;
   return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);

@@ -10,7 +10,7 @@ import { parseLdapOptions } from '../config/ldap-options.ts';
 import type { LdapOptions } from '../config/ldap-options.ts';
 import { parseIpAddress, withoutMapping } from '../net/ip-address.ts';
 import { POOLER_ERRORS, type PoolerErrorName } from '../protocol/pooler-errors.ts';
-import { loadAccessRules } from './access-rules.ts';
+import { findLdapProblem, loadAccessRules } from './access-rules.ts';
 import { cachedLocalNetworks } from './local-networks.ts';
 import type { Pooler } from './pooler.ts';
 
@@ -44,6 +44,10 @@ export class LoginMethods {
     external.reload();
     const ldap = parseLdapOptions(settings.authLdapOptions ?? '');
     this.#ldap = 'wrong' in ldap ? null : ldap;
+    const problem = findLdapProblem(settings);
+    if (problem !== null) {
+      logger.warn('config_warning', { problem });
+    }
     if (settings.authType !== 'hba') {
       return;
     }
@@ -51,11 +55,11 @@ export class LoginMethods {
       readText: (file) => environment.readText(file),
       unavailable: (method) => external.unavailable(method),
     });
-    for (const problem of problems) {
-      if (problem.line === 0) {
-        logger.error('hba_file_problem', problem);
+    for (const found of problems) {
+      if (found.line === 0) {
+        logger.error('hba_file_problem', found);
       } else {
-        logger.warn('hba_file_problem', problem);
+        logger.warn('hba_file_problem', found);
       }
     }
     this.#rules = rules ?? this.#rules;

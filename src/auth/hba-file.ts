@@ -8,6 +8,7 @@ import { HBA_CONNECTIONS } from './hba-rules.ts';
 import type { HbaAddress, HbaConnection, HbaMethod, HbaRule } from './hba-rules.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
 import type { IdentMap } from './ident-map.ts';
+import { findFilterProblem } from './ldap-client.ts';
 
 /** Something to tell the operator about an HBA file. Never holds a password. */
 export interface HbaProblem {
@@ -190,7 +191,11 @@ class RuleReader {
   #readOptions(method: HbaMethod): Options {
     if (method === 'ldap') {
       const ldap = parseLdapOptions(this.#line.rest());
-      return 'wrong' in ldap ? fail(ldap.wrong) : { map: null, ldap };
+      if ('wrong' in ldap) {
+        return fail(ldap.wrong);
+      }
+      const problem = findFilterProblem(ldap);
+      return problem === null ? { map: null, ldap } : fail(problem);
     }
     const map = this.#readMap();
     if (!this.#line.isAtEnd) {

@@ -176,6 +176,22 @@ function filterFor({ filter }: SearchMode, user: string): Filter {
   }
 }
 
+/**
+ * Tells what is wrong with the filter of a search, before somebody logs in by it.
+ *
+ * @returns A clause, or `null`. Never throws.
+ */
+export function findFilterProblem({ mode }: LdapOptions): string | null {
+  try {
+    if (mode.kind === 'search') {
+      filterFor(mode, 'x');
+    }
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 async function bindAsUser(client: Client, name: string, password: string): Promise<void> {
   refuseUnusable(name);
   try {

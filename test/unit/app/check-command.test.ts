@@ -7,6 +7,14 @@ function check(text: string, env: Record<string, string> = {}, file = 'p.ini'): 
 }
 
 describe('maitred check', () => {
+  it('looks into the filter of LDAP', () => {
+    const options = (filter: string): string =>
+      `[pgbouncer]\nauth_type = ldap\nauth_ldap_options = ldapserver=h ldapbasedn=d ldapsearchfilter=${filter}\n`;
+    const wrong = 'warning: auth_ldap_options: ldapsearchfilter is not a filter';
+    expect(check(options('(&$username)')).stdout).toContain(wrong);
+    expect(check(options('(uid=$username)')).stdout).not.toContain(wrong);
+  });
+
   it('prints what is not at its default, with the warnings', () => {
     const text = `[pgbouncer]
 auth_file = users.txt

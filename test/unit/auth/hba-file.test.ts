@@ -303,6 +303,10 @@ describe('a line that cannot be used is left out', () => {
     ['host all all all ldap', 'ldapserver is missing'],
     ['host all all all ldap ldapserver=x', 'one of ldapbasedn, ldapprefix and ldapsuffix'],
     ['host all all all ldap map=people', 'unknown LDAP option map'],
+    [
+      'host all all all ldap ldapserver=x ldapbasedn=y ldapsearchfilter=(&$username)',
+      'ldapsearchfilter is not a filter',
+    ],
   ])('%s', (line, message) => {
     const files = { groups: 'ann\n+admins', self: 'x\n@self', open: 'ann\n"bob' };
     expect(problemOf(line, files)).toContain(message);
