@@ -13,7 +13,6 @@ import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
 import { describeAccessProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
-import { WITHOUT_NATIVE } from './external-judges.ts';
 
 /** Prints a text so that it is one word of one line. */
 function word(text: string): string {
@@ -70,11 +69,12 @@ function entryLines(
 }
 
 /** What is wrong with the files of `auth_type` hba: bad lines are left out, so these are warnings. */
-function accessWarnings({ settings }: Config, { readText }: Sources): readonly string[] {
+function accessWarnings({ settings }: Config, sources: Sources): readonly string[] {
   if (settings.authType !== 'hba') {
     return [];
   }
-  const unavailable = (): string => WITHOUT_NATIVE;
+  const { readText } = sources;
+  const unavailable = (): string | null => sources.nativeProblem?.() ?? null;
   return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);
 }
 
@@ -115,7 +115,7 @@ function report(config: Config, sources: Sources): string {
  */
 export function checkCommand(file: string, sources: Sources): CommandResult {
   try {
-    const config = loadConfig(file, sources.readText, sources.env);
+    const config = loadConfig(file, sources.readText, sources.env, sources.nativeProblem);
     return { exitCode: 0, stdout: report(config, sources), stderr: '' };
   } catch (error) {
     if (error instanceof ConfigError) {

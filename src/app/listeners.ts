@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
+import type { SocketTuner } from './socket-tuner.ts';
 import { findGroupId } from './system-accounts.ts';
 import { asError, systemErrorText } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
@@ -39,12 +40,18 @@ export async function checkUnixSocketFree(settings: Settings): Promise<void> {
 /** The listening sockets of the process. */
 export class Listeners {
   readonly #logger: Logger;
+  readonly #tuner: SocketTuner;
   readonly #onAccept: (socket: Socket, unixPath: string | null) => void;
   #open: Listener[] = [];
 
   /** @param onAccept - gets each accepted socket, paused, and the path of its unix socket or null. */
-  constructor(logger: Logger, onAccept: (socket: Socket, unixPath: string | null) => void) {
+  constructor(
+    logger: Logger,
+    tuner: SocketTuner,
+    onAccept: (socket: Socket, unixPath: string | null) => void,
+  ) {
     this.#logger = logger;
+    this.#tuner = tuner;
     this.#onAccept = onAccept;
   }
 
@@ -112,7 +119,8 @@ export class Listeners {
         throw error;
       }
       const why = systemErrorText(error);
-      throw new Error(`failed to create unix socket: ${path}: ${why}`, { cause: error });
+      const name = path.replace(/^\0/, '@');
+      throw new Error(`failed to create unix socket: ${name}: ${why}`, { cause: error });
     }
   }
 
@@ -141,8 +149,6 @@ export class Listeners {
     let unixPath: string | null = null;
     const listener = await Listener.open(target, {
       backlog: settings.listenBacklog,
-      keepAlive: settings.tcpKeepalive,
-      keepAliveInitialDelayMs: settings.tcpKeepidleMs,
       onAccept: (socket) => {
         this.#onAccept(socket, unixPath);
       },
@@ -151,6 +157,7 @@ export class Listeners {
       },
     });
     unixPath = pathOf(listener);
+    this.#tuner.tuneListener(listener, settings);
     this.#open.push(listener);
     this.#logListening(listener, unixPath);
     return listener;
@@ -168,6 +175,13 @@ export class Listeners {
       this.#logger.info('listening', { ...at, fd: target.fd }, message);
     } else {
       this.#logger.info('listening', at);
+    }
+  }
+
+  /** Applies changed settings to the sockets that are open. */
+  retune(settings: Settings): void {
+    for (const listener of this.#open) {
+      this.#tuner.tuneListener(listener, settings);
     }
   }
 

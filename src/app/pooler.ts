@@ -10,6 +10,7 @@ import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { DnsCache } from '../net/dns-cache.ts';
+import type { Native } from '../net/native.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
@@ -27,6 +28,7 @@ import { Peers } from './peers.ts';
 import { ExternalJudges } from './external-judges.ts';
 import { LoginMethods } from './login-methods.ts';
 import { PoolerModes } from './pooler-modes.ts';
+import { SocketTuner } from './socket-tuner.ts';
 
 /** What a pooler needs from the process it runs in. */
 export interface PoolerEnvironment {
@@ -36,6 +38,8 @@ export interface PoolerEnvironment {
   random(): number;
   /** Cryptographically strong random bytes. */
   randomBytes(bytes: number): Buffer;
+  /** System calls that Node.js has no function for, or why there are none. */
+  readonly native: Native;
   /** @throws the error of the system. */
   readText(file: string): string;
 }
@@ -63,6 +67,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly credentials: Credentials;
   readonly external: ExternalJudges;
   readonly loginMethods: LoginMethods;
+  readonly tuner: SocketTuner;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly peers: Peers;
@@ -89,11 +94,14 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       random: (bytes) => this.randomBytes(bytes),
       scramIterations: config.settings.scramIterations,
     });
+    this.tuner = new SocketTuner(environment.native, environment.logger);
     this.keys = new CancelKeys(
       (bytes) => this.randomBytes(bytes),
       () => this.settings.peerId,
     );
     this.external = new ExternalJudges({
+      native: environment.native,
+      nowMs: () => this.nowMs(),
       readText: (file) => environment.readText(file),
       lookup: (host, done) => {
         this.lookup(host, done);
@@ -295,8 +303,16 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Takes a connection accepted by a listener. */
   accept(socket: Socket, unixPath: string | null): void {
-    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
+    const peer = unixPath === null ? null : this.tuner.peerOf(socket);
+    if (unixPath === null) {
+      this.tuner.tune(socket, this.settings);
+    }
+    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions, peer);
     this.clients.set(client.id, client);
+  }
+
+  tune(socket: Socket): void {
+    this.tuner.tune(socket, this.settings);
   }
 
   launch(pool: RelayPool, owner: ClientEnd | null): void {

@@ -28,6 +28,7 @@ export function runTick(pooler: Pooler): void {
   pooler.registry.makeBusyPoolsGiveWay();
   pooler.broker.onTick();
   pooler.peers.onTick();
+  pooler.external.onTick();
   dropUnusedDatabases(pooler, nowMs);
   for (const client of [...pooler.lingering]) {
     if (nowMs - client.closedAtMs > LINGER_MS) {

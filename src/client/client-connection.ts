@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
 import type { ClientCertificate } from '../auth/certificate-identity.ts';
+import { hostname } from 'node:os';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
+import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
@@ -53,6 +55,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly isTls: boolean = false;
   /** The verified certificate that it has shown; null for none. */
   readonly clientCertificate: ClientCertificate | null = null;
+  /** The process at the other end of a unix socket; null where it cannot be told. */
+  readonly peer: PeerCredential | null;
   parameters: ParameterValues = [];
   replication: Replication | null = null;
   link: Link | null = null;
@@ -86,10 +90,17 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByIntake = false;
   #isOutputFull = false;
 
-  constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
+  constructor(
+    id: number,
+    accepted: Socket,
+    unixPath: string | null,
+    host: ClientHost,
+    peer: PeerCredential | null = null,
+  ) {
     this.id = id;
     this.#host = host;
     this.unixPath = unixPath;
+    this.peer = peer;
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
     this.#login = new ClientLogin(
@@ -165,7 +176,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return admission.plan;
   }
 
-  /** `application_name_add_host`: once, at login. COMPAT: Node cannot tell the pid of a unix peer. */
+  /** `application_name_add_host`: once, at login. */
   #addHostToApplicationName(): void {
     const index = this.#host.tracked.indexOf('application_name');
     const name = this.parameters[index] ?? 'app';
@@ -173,8 +184,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const host =
       this.unixPath === null
         ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
-        : `unix:${String(this.#host.settings.listenPort)}`;
+        : `${this.#unixName()}:${String(this.#host.settings.listenPort)}`;
     this.parameters[index] = `${name} - ${host}`;
+  }
+
+  #unixName(): string {
+    return this.peer === null ? 'unix' : `unix(${String(this.peer.pid)}@${hostname()})`;
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
@@ -585,6 +600,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       user: this.identity?.user.name,
       address,
       port: isUnix ? this.#host.settings.listenPort : port,
+      peerProcess: this.peer?.pid,
     };
   }
 }

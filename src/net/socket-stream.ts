@@ -1,6 +1,7 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { ViewCache } from '../base/view-cache.ts';
+import { openSocket } from './abstract-socket.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import { RawWriter, rawHandleOf, readInto, type RawHandle, type RawReader } from './raw-handle.ts';
 
@@ -148,7 +149,7 @@ export class SocketStream implements RawReader, RestingStream {
     handler: StreamHandler,
     onConnect: () => void,
   ): SocketStream {
-    const socket = net.connect({ ...target, allowHalfOpen: true });
+    const socket = openSocket({ ...target, allowHalfOpen: true });
     const stream = new SocketStream(socket, handler, takeBuffer());
     socket.once('connect', () => {
       stream.#begin();
@@ -389,6 +390,11 @@ export class SocketStream implements RawReader, RestingStream {
   /** A unix socket's buffer is small and never grows: a rest would make its sender wait. */
   get #isTcp(): boolean {
     return this.#socket.remoteFamily !== undefined;
+  }
+
+  /** The socket below, for its options alone. */
+  get socket(): net.Socket {
+    return this.#socket;
   }
 
   /** Address and port of our end, empty and 0 where unknown or on a unix socket. */

@@ -60,9 +60,9 @@ describe('the settings table', () => {
   });
 
   it('gives no property to a setting that is not supported yet', () => {
-    expect(DEFAULT_SETTINGS).not.toHaveProperty('syslog');
+    expect(DEFAULT_SETTINGS).not.toHaveProperty('dnsZoneCheckPeriodMs');
     expect(DEFAULT_SETTINGS).toHaveProperty('pidfile', '');
-    expectTypeOf<Settings>().not.toHaveProperty('syslog');
+    expectTypeOf<Settings>().not.toHaveProperty('dnsZoneCheckPeriodMs');
   });
 
   it('types the properties after the table', () => {
