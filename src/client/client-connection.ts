@@ -1,10 +1,9 @@
 import type { Socket } from 'node:net';
 import type { ClientCertificate } from '../auth/certificate-identity.ts';
-import { hostname } from 'node:os';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
-import type { PeerCredential } from '../net/peer-credential.ts';
+import { describePeer, type PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
@@ -184,12 +183,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const host =
       this.unixPath === null
         ? `${address.includes(':') ? `[${address}]` : address}:${String(port)}`
-        : `${this.#unixName()}:${String(this.#host.settings.listenPort)}`;
+        : `${describePeer(this.peer)}:${String(this.#host.settings.listenPort)}`;
     this.parameters[index] = `${name} - ${host}`;
-  }
-
-  #unixName(): string {
-    return this.peer === null ? 'unix' : `unix(${String(this.peer.pid)}@${hostname()})`;
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
@@ -592,14 +587,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** Who it is, as the fields of a line in the log. */
   logFields(): object {
     const { address, port } = this.remote;
-    const isUnix = this.unixPath !== null;
     return {
       client: this.id,
       peer: this.cancelProgress?.peerId ?? undefined,
       database: this.identity?.databaseName,
       user: this.identity?.user.name,
       address,
-      port: isUnix ? this.#host.settings.listenPort : port,
+      port: this.unixPath !== null ? this.#host.settings.listenPort : port,
       peerProcess: this.peer?.pid,
     };
   }

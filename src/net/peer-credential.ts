@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { NativeCalls } from './native-calls.ts';
 import { descriptorOf } from './socket-options.ts';
 
@@ -40,4 +41,9 @@ export function peerCredentialOf(socket: object, calls: NativeCalls): PeerCreden
     // Closed meanwhile, or no unix socket: nobody is known there.
     return null;
   }
+}
+
+/** Names the other end of a unix socket: `unix(PID@HOSTNAME)`, or `unix` when it is not known. */
+export function describePeer(peer: PeerCredential | null): string {
+  return peer === null ? 'unix' : `unix(${String(peer.pid)}@${hostname()})`;
 }

@@ -89,7 +89,7 @@ describe('a global value of an ini file', () => {
     ['server_tls_sslmode', 'require'],
     ['server_tls_sslmode', 'verify-full'],
     ['server_tls_sslmode', 'nonsense'],
-    ['auth_type', 'pam'],
+    ['auth_type', 'cert'],
     ['auth_ldap_options', 'ldapserver=ldap.example'],
     ['auth_user', 'a'],
     ['max_prepared_statements', '100'],
