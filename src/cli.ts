@@ -11,6 +11,7 @@ import { isDaemonChild, reportStart, startDaemon } from './app/daemon.ts';
 import { checkUnixSocketFree } from './app/listeners.ts';
 import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
+import { findUser, type SystemUser } from './app/system-accounts.ts';
 import { asError } from './app/system-error.ts';
 import { switchUser } from './app/user-switch.ts';
 import { systemClock } from './base/clock.ts';
@@ -20,6 +21,9 @@ import { loadConfig } from './config/load.ts';
 import { LogFileError, LogOutput } from './log/log-output.ts';
 import { createLogger, type RootLogger } from './log/logger.ts';
 import { openStandardError } from './log/standard-error.ts';
+import { Syslog, SYSLOG_PATH } from './log/syslog.ts';
+import { DatagramSocket } from './net/datagram-socket.ts';
+import { systemNative } from './net/native.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -70,9 +74,13 @@ function fail(problem: string): never {
   process.exit(1);
 }
 
+function nativeProblem(): string | null {
+  return systemNative().problem;
+}
+
 /** Loads the configuration; `-v` on the command line adds to `verbose` of the file, `-u` wins. */
 function load({ file, verbose, user }: RunArguments): Config {
-  const config = loadConfig(file, readText, process.env);
+  const config = loadConfig(file, readText, process.env, nativeProblem);
   const settings = {
     ...config.settings,
     verbose: Math.max(config.settings.verbose, verbose),
@@ -137,6 +145,18 @@ function openLogOutput(logfile: string, quiet: boolean): LogOutput {
   return output;
 }
 
+/** Opens syslog as the settings say, which may have changed. */
+function openSyslog(output: LogOutput, settings: Settings): void {
+  const { calls } = systemNative();
+  const { syslog, syslogFacility: facility, syslogIdent: ident } = settings;
+  const isWanted = syslog && calls !== null;
+  const port = isWanted ? new DatagramSocket(SYSLOG_PATH, calls) : null;
+  const { pid } = process;
+  output.setSyslog(
+    port === null ? null : new Syslog({ port, clock: systemClock, pid, facility, ident }),
+  );
+}
+
 function reopenLogFile(output: LogOutput, file: string, logger: RootLogger): void {
   try {
     output.openFile(file);
@@ -148,10 +168,15 @@ function reopenLogFile(output: LogOutput, file: string, logger: RootLogger): voi
   }
 }
 
+/** Finds a system user: in the file, and then wherever else this system keeps users. */
+function findAccount(name: string): SystemUser | null {
+  return findUser(readText('/etc/passwd'), name) ?? systemNative().calls?.findUser(name) ?? null;
+}
+
 /** Becomes the system user of the settings; before anything is opened, so that it owns all. */
 function switchUserOrFail({ user }: Settings): void {
   try {
-    switchUser(user ?? '', process, () => readText('/etc/passwd'));
+    switchUser(user ?? '', process, findAccount);
   } catch (error) {
     fail(asError(error).message);
   }
@@ -198,6 +223,7 @@ async function run(args: RunArguments): Promise<void> {
   const version = packageVersion();
   switchUserOrFail(settings);
   const output = openLogOutput(settings.logfile, args.quiet);
+  openSyslog(output, settings);
   const logger = createLogger({
     destination: output,
     clock: systemClock,
@@ -215,6 +241,10 @@ async function run(args: RunArguments): Promise<void> {
     openLogFile: (file) => {
       reopenLogFile(output, file, logger);
     },
+    openSyslog: (changed) => {
+      openSyslog(output, changed);
+    },
+    native: systemNative(),
     random: () => Math.random(),
     randomBytes: batchedRandomBytes(),
     readText,
@@ -264,7 +294,7 @@ switch (args.kind) {
     process.exitCode = 1;
     break;
   case 'check':
-    finish(checkCommand(args.file, { readText, env: process.env }));
+    finish(checkCommand(args.file, { readText, env: process.env, nativeProblem }));
     break;
   case 'convert':
     finish(convertCommand(args.file, readText));

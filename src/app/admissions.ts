@@ -105,6 +105,9 @@ export class Admissions implements ClientHost {
     startup: StartupParameters,
   ): Admission | { readonly error: PoolerError } {
     const { authType, adminUsers, statsUsers } = this.settings;
+    if (startup.user === CONSOLE_USER && isOwner(client)) {
+      return this.#admitOwner(client, startup);
+    }
     let role: ConsoleRole | null = null;
     if (adminUsers.includes(startup.user)) {
       role = 'admin';
@@ -119,6 +122,19 @@ export class Admissions implements ClientHost {
       user: this.#pooler.registry.user(startup.user),
       database: null,
       consoleRole: role,
+    };
+  }
+
+  /** The system user that maitred runs as may always look after it. */
+  #admitOwner(client: ClientConnection, { user, database }: StartupParameters): Admission {
+    if (this.settings.logConnections) {
+      this.logger.info('console_owner_admitted', { ...client.logFields(), database, user });
+    }
+    return {
+      plan: { method: 'trust', isKnown: true },
+      user: this.#pooler.registry.user(user),
+      database: null,
+      consoleRole: 'admin',
     };
   }
 
@@ -294,4 +310,9 @@ export class Admissions implements ClientHost {
   onGone(client: ClientConnection): void {
     this.#pooler.lingering.delete(client);
   }
+}
+
+/** Whether a client came over a unix socket, from the system user that this process runs as. */
+function isOwner({ peer }: ClientConnection): boolean {
+  return peer !== null && peer.uid === process.getuid?.();
 }

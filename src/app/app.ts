@@ -1,6 +1,6 @@
 import type { ShutdownMode } from '../admin/control.ts';
 import { ConfigError } from '../config/config-error.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Settings } from '../config/config.ts';
 import { configAfterReload, diffConfigs } from '../config/diff.ts';
 import { isYamlFile } from '../config/load.ts';
 import type { LogFormat, RootLogger } from '../log/logger.ts';
@@ -23,6 +23,8 @@ export interface AppEnvironment extends PoolerEnvironment {
   readonly nodeVersion: string;
   /** Opens the log file by its name, anew if it is open; problems are logged. */
   openLogFile(file: string): void;
+  /** Opens syslog, or closes it, as the settings say. */
+  openSyslog(settings: Settings): void;
   /** Reads the configuration from `file`. @throws ConfigError when it cannot be used. */
   loadConfig(file: string): Config;
   /** Calls `action` every `ms` until the returned function is called. */
@@ -67,7 +69,7 @@ export class App {
     this.#environment = environment;
     this.#pooler = new Pooler(config, environment);
     this.#statistics = new Statistics(this.#pooler);
-    this.#listeners = new Listeners(environment.logger, (socket, unixPath) => {
+    this.#listeners = new Listeners(environment.logger, this.#pooler.tuner, (socket, unixPath) => {
       this.#pooler.accept(socket, unixPath);
     });
     const control = new PoolerControl(this.#pooler, this.#statistics, {
@@ -181,6 +183,8 @@ export class App {
     logger.setFormat(logFormatOf(config));
     // Also when its name is the same: it may have been renamed.
     this.#environment.openLogFile(settings.logfile);
+    this.#environment.openSyslog(settings);
+    this.#listeners.retune(settings);
   }
 
   /** Reads the configuration anew; problems are logged. @returns it, or the first problem. */

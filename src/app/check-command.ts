@@ -13,7 +13,6 @@ import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
 import { describeAccessProblem, findLdapProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
-import { WITHOUT_NATIVE } from './external-judges.ts';
 
 /** Prints a text so that it is one word of one line. */
 function word(text: string): string {
@@ -70,12 +69,13 @@ function entryLines(
 }
 
 /** What is wrong with ways to log in: bad lines of HBA are left out, so these are warnings. */
-function accessWarnings({ settings }: Config, { readText }: Sources): readonly string[] {
+function accessWarnings({ settings }: Config, sources: Sources): readonly string[] {
   const ldapProblem = findLdapProblem(settings);
   if (settings.authType !== 'hba') {
     return ldapProblem === null ? [] : [ldapProblem];
   }
-  const unavailable = (): string => WITHOUT_NATIVE;
+  const { readText } = sources;
+  const unavailable = (): string | null => sources.nativeProblem?.() ?? null;
   return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);
 }
 
@@ -116,7 +116,7 @@ function report(config: Config, sources: Sources): string {
  */
 export function checkCommand(file: string, sources: Sources): CommandResult {
   try {
-    const config = loadConfig(file, sources.readText, sources.env);
+    const config = loadConfig(file, sources.readText, sources.env, sources.nativeProblem);
     return { exitCode: 0, stdout: report(config, sources), stderr: '' };
   } catch (error) {
     if (error instanceof ConfigError) {

@@ -8,11 +8,14 @@ import type {
 } from '../auth/external-method.ts';
 import { LdapAuthority } from '../auth/ldap-authority.ts';
 import { checkLdapPassword } from '../auth/ldap-client.ts';
+import { PamChecker } from '../auth/pam-checker.ts';
 import type { CancelCheck, SystemVerdict } from '../auth/system-login.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import { ldapTrust, openLdapSocket } from '../net/ldap-socket.ts';
+import type { Native } from '../net/native.ts';
 import { asLookupFunction, type HostLookup } from '../server/server-target.ts';
 import { ldapCertificates } from './ldap-trust.ts';
+import { startPamProcess } from './pam-process.ts';
 
 /** What the judges need. */
 export interface ExternalJudgesOptions {
@@ -20,18 +23,22 @@ export interface ExternalJudgesOptions {
   readonly readText: (file: string) => string;
   readonly lookup: HostLookup;
   readonly randomBytes: (bytes: number) => Buffer;
+  /** System calls, for names of peers and for PAM. */
+  readonly native: Native;
+  readonly nowMs: () => number;
 }
-
-/** Why there are neither PAM nor names of peers. */
-export const WITHOUT_NATIVE = 'this version of maitred makes no system calls';
 
 /** Those outside of this process who judge logins. */
 export class ExternalJudges implements ExternalMethods<ClientConnection> {
   readonly #ldap: LdapAuthority;
+  readonly #pam: PamChecker;
+  readonly #native: Native;
   /** Made when first needed, and anew after a reload. */
   #trust: SecureContext | null = null;
 
   constructor(options: ExternalJudgesOptions) {
+    this.#native = options.native;
+    this.#pam = new PamChecker({ startWorker: () => startPamProcess(), nowMs: options.nowMs });
     const lookup = asLookupFunction(options.lookup);
     const trust = (): SecureContext => {
       this.#trust ??= ldapTrust(ldapCertificates(process.env, options.readText));
@@ -62,8 +69,13 @@ export class ExternalJudges implements ExternalMethods<ClientConnection> {
     this.#trust = null;
   }
 
+  /** To be called a few times a second. */
+  onTick(): void {
+    this.#pam.onTick();
+  }
+
   unavailable(_method: NativeMethod): string | null {
-    return WITHOUT_NATIVE;
+    return this.#native.problem;
   }
 
   checkPassword(
@@ -71,18 +83,26 @@ export class ExternalJudges implements ExternalMethods<ClientConnection> {
     request: PasswordRequest,
     done: (verdict: SystemVerdict) => void,
   ): CancelCheck {
-    if (judge.kind === 'ldap') {
-      return this.#ldap.check(judge.options, request, done);
-    }
-    queueMicrotask(() => {
-      done({ kind: 'refused', reason: WITHOUT_NATIVE });
-    });
-    return () => undefined;
+    return judge.kind === 'ldap'
+      ? this.#ldap.check(judge.options, request, done)
+      : this.#pam.check(request, done);
   }
 
-  peerName(_client: ClientConnection, done: (peer: PeerName) => void): void {
-    queueMicrotask(() => {
-      done({ problem: WITHOUT_NATIVE });
+  peerName({ peer }: ClientConnection, done: (peer: PeerName) => void): void {
+    const { calls, problem } = this.#native;
+    if (calls === null || peer === null) {
+      queueMicrotask(() => {
+        done({ problem: problem ?? 'the system does not tell who is at the other end' });
+      });
+      return;
+    }
+    calls.findUserName(peer.uid, (error, name) => {
+      const id = String(peer.uid);
+      if (error !== null) {
+        done({ problem: `system user ${id} could not be looked up: ${error.message}` });
+      } else {
+        done(name === null ? { problem: `system user ${id} has no name` } : { name });
+      }
     });
   }
 }

@@ -6,6 +6,7 @@ import { Listener, type ListenTarget } from '../net/listener.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
 import type { ListeningDescriptor } from './descriptors.ts';
+import type { SocketTuner } from './socket-tuner.ts';
 import { findGroupId } from './system-accounts.ts';
 import { asError, systemErrorText } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
@@ -46,12 +47,18 @@ export async function checkUnixSocketFree(settings: Settings): Promise<void> {
 /** The listening sockets of the process. */
 export class Listeners {
   readonly #logger: Logger;
+  readonly #tuner: SocketTuner;
   readonly #onAccept: (socket: Socket, unixPath: string | null) => void;
   #open: Listener[] = [];
 
   /** @param onAccept - gets each accepted socket, paused, and the path of its unix socket or null. */
-  constructor(logger: Logger, onAccept: (socket: Socket, unixPath: string | null) => void) {
+  constructor(
+    logger: Logger,
+    tuner: SocketTuner,
+    onAccept: (socket: Socket, unixPath: string | null) => void,
+  ) {
     this.#logger = logger;
+    this.#tuner = tuner;
     this.#onAccept = onAccept;
   }
 
@@ -119,7 +126,8 @@ export class Listeners {
         throw error;
       }
       const why = systemErrorText(error);
-      throw new Error(`failed to create unix socket: ${path}: ${why}`, { cause: error });
+      const name = path.replace(/^\0/, '@');
+      throw new Error(`failed to create unix socket: ${name}: ${why}`, { cause: error });
     }
   }
 
@@ -148,8 +156,6 @@ export class Listeners {
     let unixPath: string | null = null;
     const listener = await Listener.open(target, {
       backlog: settings.listenBacklog,
-      keepAlive: settings.tcpKeepalive,
-      keepAliveInitialDelayMs: settings.tcpKeepidleMs,
       onAccept: (socket) => {
         this.#onAccept(socket, unixPath);
       },
@@ -158,6 +164,7 @@ export class Listeners {
       },
     });
     unixPath = pathOf(listener);
+    this.#tuner.tuneListener(listener, settings);
     this.#open.push(listener);
     this.#logListening(listener, unixPath);
     return listener;
@@ -209,6 +216,13 @@ export class Listeners {
       turnMs = performance.now();
       setImmediate(attempt);
     });
+  }
+
+  /** Applies changed settings to the sockets that are open. */
+  retune(settings: Settings): void {
+    for (const listener of this.#open) {
+      this.#tuner.tuneListener(listener, settings);
+    }
   }
 
   /** Closes the TCP sockets; unix sockets stay. */

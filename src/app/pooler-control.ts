@@ -332,7 +332,8 @@ export class PoolerControl implements Control {
   }
 
   set(key: string, value: string): CommandOutcome {
-    const outcome = applySetting(this.#pooler.config, key, value);
+    const { config, environment } = this.#pooler;
+    const outcome = applySetting(config, key, value, () => environment.native.problem);
     if ('problem' in outcome) {
       const error = setFailed();
       return { ...error, message: `${error.message}: ${outcome.problem}` };

@@ -11,6 +11,7 @@ import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { DnsCache } from '../net/dns-cache.ts';
 import { DnsZones } from '../net/dns-zones.ts';
+import type { Native } from '../net/native.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import type { Database } from '../pool/database.ts';
 import { LocalBudget } from '../pool/budget.ts';
@@ -31,6 +32,7 @@ import { ExternalJudges } from './external-judges.ts';
 import { LoginMethods } from './login-methods.ts';
 import { LoginGuard } from './login-guard.ts';
 import { PoolerModes } from './pooler-modes.ts';
+import { SocketTuner } from './socket-tuner.ts';
 
 /** What a pooler needs from the process it runs in. */
 export interface PoolerEnvironment {
@@ -40,6 +42,8 @@ export interface PoolerEnvironment {
   random(): number;
   /** Cryptographically strong random bytes. */
   randomBytes(bytes: number): Buffer;
+  /** System calls that Node.js has no function for, or why there are none. */
+  readonly native: Native;
   /** @throws the error of the system. */
   readText(file: string): string;
 }
@@ -67,6 +71,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly credentials: Credentials;
   readonly external: ExternalJudges;
   readonly loginMethods: LoginMethods;
+  readonly tuner: SocketTuner;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly peers: Peers;
@@ -95,11 +100,14 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       random: (bytes) => this.randomBytes(bytes),
       scramIterations: config.settings.scramIterations,
     });
+    this.tuner = new SocketTuner(environment.native, environment.logger);
     this.keys = new CancelKeys(
       (bytes) => this.randomBytes(bytes),
       () => this.settings.peerId,
     );
     this.external = new ExternalJudges({
+      native: environment.native,
+      nowMs: () => this.nowMs(),
       readText: (file) => environment.readText(file),
       lookup: (host, done) => {
         this.lookup(host, done);
@@ -342,9 +350,17 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       this.modes.suspension.hold(socket, unixPath);
       return;
     }
-    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions);
+    const peer = unixPath === null ? null : this.tuner.peerOf(socket);
+    if (unixPath === null) {
+      this.tuner.tune(socket, this.settings);
+    }
+    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions, peer);
     this.clients.set(client.id, client);
     client.begin();
+  }
+
+  tune(socket: Socket): void {
+    this.tuner.tune(socket, this.settings);
   }
 
   launch(pool: RelayPool, owner: ClientEnd | null): void {

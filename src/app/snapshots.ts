@@ -132,7 +132,7 @@ export class Snapshots {
       waitUs: sinceMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - sinceMs) * 1000),
       isCloseNeeded: false,
       linkId: client.link?.server instanceof ServerConnection ? client.link.server.id : null,
-      remotePid: 0,
+      remotePid: client.peer?.pid ?? 0,
       tls: '',
       applicationName: this.#applicationName(client.parameters),
       preparedStatements: 0,

@@ -1,4 +1,4 @@
-import { findUser } from './system-accounts.ts';
+import type { SystemUser } from './system-accounts.ts';
 import { systemErrorText } from './system-error.ts';
 
 /** The identity of the process, as `process` has it; the functions are missing on Windows. */
@@ -6,6 +6,7 @@ export interface ProcessIdentity {
   readonly getuid?: (() => number) | undefined;
   readonly geteuid?: (() => number) | undefined;
   readonly getgid?: (() => number) | undefined;
+  readonly getegid?: (() => number) | undefined;
   readonly initgroups?: ((user: string, gid: number) => void) | undefined;
   readonly setgid?: ((gid: number) => void) | undefined;
   readonly setuid?: ((uid: number) => void) | undefined;
@@ -16,19 +17,19 @@ export interface ProcessIdentity {
  * change them goes with the user.
  *
  * @param name - Name of the user; empty changes nothing.
- * @param readPasswd - Returns the text of /etc/passwd.
+ * @param findAccount - Finds a system user; `null` for none.
  * @throws Error when there is no such user, or the process may not become it.
  * @source PgBouncer setting `user`
  */
 export function switchUser(
   name: string,
   identity: ProcessIdentity,
-  readPasswd: () => string,
+  findAccount: (name: string) => SystemUser | null,
 ): void {
   if (name === '') {
     return;
   }
-  const user = findUser(readPasswd(), name);
+  const user = findAccount(name);
   if (user === null) {
     throw new Error(`could not find user '${name}' to switch to`);
   }
@@ -51,5 +52,7 @@ export function switchUser(
 }
 
 function isAlready(identity: ProcessIdentity, uid: number, gid: number): boolean {
-  return identity.getuid?.() === uid && identity.geteuid?.() === uid && identity.getgid?.() === gid;
+  const { getuid, geteuid, getgid, getegid } = identity;
+  const isUser = getuid?.() === uid && geteuid?.() === uid;
+  return isUser && getgid?.() === gid && getegid?.() === gid;
 }

@@ -3,6 +3,7 @@ import type { ClientCertificate } from '../auth/certificate-identity.ts';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
+import { describePeer, type PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
@@ -79,6 +80,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   isCounted = false;
 
   readonly #host: ClientHost;
+  readonly #peer: PeerCredential | null;
   readonly #stream: SocketStream;
   #login: ClientLogin | null;
   readonly #entrance: Entrance;
@@ -92,10 +94,17 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isSuspendWanted = false;
   #isSuspended = false;
 
-  constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
+  constructor(
+    id: number,
+    accepted: Socket,
+    unixPath: string | null,
+    host: ClientHost,
+    peer: PeerCredential | null = null,
+  ) {
     this.id = id;
     this.#host = host;
     this.unixPath = unixPath;
+    this.#peer = peer;
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
     this.#entrance = new Entrance(this, host);
@@ -147,6 +156,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return this.#entrance.proxiedFrom !== null;
   }
 
+  /** The process at the other end of a unix socket; null where it cannot be told, or is a proxy. */
+  get peer(): PeerCredential | null {
+    return this.isProxied ? null : this.#peer;
+  }
+
   /** Address and port it connected to. */
   get local(): { readonly address: string; readonly port: number } {
     return this.#stream.local;
@@ -192,8 +206,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (this.#host.settings.applicationNameAddHost) {
       const index = this.#host.tracked.indexOf('application_name');
       const { address, port } = this.remote;
-      const shownPort = this.isRemoteUnix ? this.#host.settings.listenPort : port;
-      this.parameters[index] = nameWithHost(this.parameters[index] ?? null, address, shownPort);
+      const isUnix = this.isRemoteUnix;
+      this.parameters[index] = nameWithHost(
+        this.parameters[index] ?? null,
+        isUnix ? describePeer(this.peer) : address,
+        isUnix ? this.#host.settings.listenPort : port,
+      );
     }
     const admission = this.#host.admit(this, startup);
     if ('error' in admission) {

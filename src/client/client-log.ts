@@ -14,6 +14,7 @@ export function clientLogFields(client: ClientConnection, settings: Settings): o
     user: client.identity?.user.name,
     address,
     port: client.isRemoteUnix ? settings.listenPort : port,
+    peerProcess: client.peer?.pid,
   };
 }
 

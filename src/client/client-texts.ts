@@ -29,10 +29,8 @@ export const WAIT_NOTICE: Buffer = writeNoticeResponse({
 /**
  * Makes the name that `application_name_add_host` asks for.
  *
- * COMPAT: Node cannot tell the process id of a unix peer.
- *
  * @param name - what the client gave, or null.
- * @param address - `unix` for a unix socket.
+ * @param address - what stands for the peer on a unix socket.
  */
 export function nameWithHost(name: string | null, address: string, port: number): string {
   const host = address.includes(':') ? `[${address}]` : address;

@@ -2,6 +2,7 @@ import { findAuthProblems } from './auth-rules.ts';
 import { keyForMessage, quoteForMessage } from './config-error.ts';
 import type { Config } from './config.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { describeWithoutNative, needsNative } from './native-need.ts';
 import { nearestName } from './nearest-name.ts';
 import { propertyName } from './setting.ts';
 import { findSetting } from './read-section.ts';
@@ -22,10 +23,16 @@ function describeUnknown(key: string): string {
  * @param config - The configuration in use; it is not changed.
  * @param key - PgBouncer's name, case-sensitive.
  * @param valueText - The value as SHOW CONFIG spells it, or as in the file.
+ * @param nativeProblem - Why there are no system calls; `null` when there are.
  * @returns A copy with the new value, or what is wrong: unknown name, bad value, a value that is
- * not supported yet, or a setting that only a restart can change.
+ * not supported yet or needs system calls that there are none, or a setting that only a restart can change.
  */
-export function applySetting(config: Config, key: string, valueText: string): SetOutcome {
+export function applySetting(
+  config: Config,
+  key: string,
+  valueText: string,
+  nativeProblem: () => string | null = () => null,
+): SetOutcome {
   const found = findSetting(GLOBAL_SETTINGS, key);
   if (found === null) {
     return { problem: describeUnknown(key) };
@@ -35,11 +42,17 @@ export function applySetting(config: Config, key: string, valueText: string): Se
     return { problem: `${name} cannot be changed at run time; set it in the file and restart` };
   }
   const parsed = parseValue(valueText, setting);
-  if ('wrong' in parsed) {
+  const wrong = (why: string, allowed: string): SetOutcome => {
     const shown = setting.secret ? '***' : valueText;
-    const allowed = describeAllowed(setting);
-    const problem = `invalid value ${quoteForMessage(shown)} for parameter ${name}: ${parsed.wrong}; allowed: ${allowed}`;
+    const problem = `invalid value ${quoteForMessage(shown)} for parameter ${name}: ${why}; allowed: ${allowed}`;
     return { problem };
+  };
+  if ('wrong' in parsed) {
+    return wrong(parsed.wrong, describeAllowed(setting));
+  }
+  const problem = needsNative(setting, parsed.value) ? nativeProblem() : null;
+  if (problem !== null) {
+    return wrong(problem, describeWithoutNative(setting));
   }
   if (setting.support === 'not-yet') {
     return { config };

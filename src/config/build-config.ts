@@ -10,6 +10,7 @@ import type { ReadContext } from './dialect.ts';
 import { checkEntryName } from './entry-name.ts';
 import { readEnvironment } from './environment.ts';
 import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
+import { needsNative, valueWithoutNative } from './native-need.ts';
 import { parsePeerId, PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
 import { findSetting, readSection, reportRepeated } from './read-section.ts';
@@ -121,7 +122,19 @@ function readSettings(sections: RawSections, context: ReadContext): Settings {
   for (const [name, value] of readSection(SETTINGS_SECTION, overrides, environmentContext)) {
     given.set(name, value);
   }
+  if ((context.sources.nativeProblem?.() ?? null) !== null) {
+    for (const [name, value] of defaultsWithoutNative()) {
+      given.set(name, given.get(name) ?? value);
+    }
+  }
   return valuesOf(GLOBAL_SETTINGS, given);
+}
+
+/** The settings whose default needs system calls, with the value that does without. */
+function defaultsWithoutNative(): readonly (readonly [string, SettingValue])[] {
+  return SETTINGS_IN_SHOW_ORDER.filter(([, row]) => needsNative(row, row.default)).map(
+    ([name, row]) => [name, valueWithoutNative(row)],
+  );
 }
 
 /** Sorts the sections of a file by what they are, reporting unknown and repeated ones. */

@@ -89,10 +89,10 @@ function describeTolerance({ tolerated }: Setting): string {
 
 function describeSupport(setting: Setting): string {
   switch (setting.support) {
-    case 'supported':
-      return setting.notYetValues.length === 0
-        ? ''
-        : ` Not supported yet: ${setting.notYetValues.join(', ')}.`;
+    case 'supported': {
+      const missing = setting.notYetValues;
+      return missing.length === 0 ? '' : ` Not supported yet: ${missing.join(', ')}.`;
+    }
     case 'not-yet':
       return ' **Not supported yet.**';
     case 'ignored':
@@ -100,11 +100,21 @@ function describeSupport(setting: Setting): string {
   }
 }
 
+/** Says which values need the optional package. */
+function describeNative({ needsNative, nativeValues, type }: Setting): string {
+  if (needsNative) {
+    return ` Linux with the package koffi only; else refused unless ${type === 'switch' ? 'off' : '0'}.`;
+  }
+  return nativeValues.length === 0
+    ? ''
+    : ` Linux with the package koffi only: ${nativeValues.join(', ')}.`;
+}
+
 function renderRow(name: string, setting: Setting, scopes: string): string {
   const also = scopes === '' ? '' : ` Also per ${scopes}.`;
   const alias = setting.aliases.map((other) => ` Alias: \`${other}\`.`).join('');
   const restart = setting.reloadable ? 'reload' : 'restart';
-  const text = `${cell(setting.doc)}${also}${alias}${describeSupport(setting)}${describeTolerance(setting)}`;
+  const text = `${cell(setting.doc)}${also}${alias}${describeSupport(setting)}${describeNative(setting)}${describeTolerance(setting)}`;
   return `| \`${name}\` | ${describeDefault(setting)} | ${cell(describeAllowed(setting))} | ${restart} | ${text} |`;
 }
 

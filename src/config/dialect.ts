@@ -39,6 +39,8 @@ export interface Sources {
   readonly readText: (file: string) => string;
   /** Environment variables by name. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Why there are no system calls, as a clause; `null` when there are, the default. */
+  readonly nativeProblem?: () => string | null;
 }
 
 /** What the reading of one configuration shares. */

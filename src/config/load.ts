@@ -211,6 +211,7 @@ export function parseConfigText(file: string, text: string, sources = NO_SOURCES
  * @param readText - Reads a file whole as UTF-8; may throw.
  * @param env - Environment variables: `MAITRED_<NAME>` overrides a global setting, and values of a
  * YAML file may name any of them.
+ * @param nativeProblem - Why there are no system calls; `null` when there are.
  * @returns The whole configuration, checked and typed.
  * @throws {@link ConfigError} with every problem found; a file that cannot be read is one problem.
  */
@@ -218,6 +219,7 @@ export function loadConfig(
   file: string,
   readText: (file: string) => string,
   env: Sources['env'] = {},
+  nativeProblem: () => string | null = () => null,
 ): Config {
   let text: string;
   try {
@@ -227,5 +229,5 @@ export function loadConfig(
     const problem = { file, ...WHOLE_FILE, key: '', value: null, message, allowed: '' };
     throw new ConfigError([problem], cause);
   }
-  return parseConfigText(file, text, { readText, env });
+  return parseConfigText(file, text, { readText, env, nativeProblem });
 }

@@ -3,6 +3,7 @@ import type { Place, ProblemList } from './config-error.ts';
 import { DATABASE_KEYS } from './database-keys.ts';
 import type { ReadContext, Scope } from './dialect.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { describeWithoutNative, needsNative } from './native-need.ts';
 import { nearestName } from './nearest-name.ts';
 import { PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
@@ -149,6 +150,10 @@ function shownValue(node: RawNode, setting: Setting): string {
   return node.text;
 }
 
+function nativeProblem({ sources }: ReadContext): string | null {
+  return sources.nativeProblem?.() ?? null;
+}
+
 /** Reads one value by its row; `undefined` when it has a problem, which is reported. */
 function readValue(
   entry: RawEntry,
@@ -164,6 +169,19 @@ function readValue(
     const wrong = dialect.describeWrong(section.name, found.name, shown, parsed.wrong);
     const allowed = dialect.describeAllowed(found.setting, section.name);
     problems.addValue(entry.value.place, fullKey, shown, wrong, allowed);
+    return undefined;
+  }
+  const problem = needsNative(found.setting, parsed.value) ? nativeProblem(context) : null;
+  if (problem !== null) {
+    const shown = shownValue(entry.value, found.setting);
+    const wrong = dialect.describeWrong(section.name, found.name, shown, problem);
+    problems.addValue(
+      entry.value.place,
+      fullKey,
+      shown,
+      wrong,
+      describeWithoutNative(found.setting),
+    );
     return undefined;
   }
   if (parsed.warning !== undefined) {

@@ -68,6 +68,10 @@ export interface Setting<
   readonly emptyQueryMarker: boolean;
   /** Of a text, or of each item of a list. */
   readonly check: TextCheck | null;
+  /** Any value but 0 or off needs system calls that Node.js has no function for. */
+  readonly needsNative: boolean;
+  /** Values of an `enum` that need them. */
+  readonly nativeValues: readonly string[];
   /** What `check` accepts, for messages; empty when any text is. */
   readonly allowed: string;
 }
@@ -92,6 +96,8 @@ export interface SettingSpec<D, S extends Support> {
   readonly secret?: boolean;
   readonly emptyQueryMarker?: boolean;
   readonly check?: TextCheck;
+  readonly needsNative?: boolean;
+  readonly nativeValues?: readonly string[];
   readonly allowed?: string;
 }
 
@@ -133,6 +139,8 @@ function build<T extends SettingType, V extends SettingValue, S extends Support>
     secret: spec.secret ?? false,
     emptyQueryMarker: spec.emptyQueryMarker ?? false,
     check: spec.check ?? null,
+    needsNative: spec.needsNative ?? false,
+    nativeValues: spec.nativeValues ?? [],
     allowed: spec.allowed ?? '',
   };
 }

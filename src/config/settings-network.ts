@@ -2,6 +2,12 @@ import { MAX_PEER_ID } from './peer-keys.ts';
 import { int, INT_MAX, list, onOff, size, str, time } from './setting.ts';
 import { checkSocketDir } from './text-checks.ts';
 
+/** Longest time of keepalive that Linux takes. @source tcp(7): MAX_TCP_KEEPIDLE */
+const KEEPALIVE_MAX_MS = 32_767_000;
+
+/** Most probes that Linux takes. @source tcp(7): MAX_TCP_KEEPCNT */
+const KEEPALIVE_PROBES_MAX = 127;
+
 /** Settings of listening, sockets, name look-up and messages on the wire. */
 export const NETWORK_SETTINGS = {
   listen_addr: list({
@@ -27,8 +33,8 @@ export const NETWORK_SETTINGS = {
     group: 'frequent',
     reloadable: false,
     check: checkSocketDir,
-    allowed: 'a directory, or an empty text',
-    doc: 'Directory of the Unix socket, for clients and for servers without a host. Empty means none.',
+    allowed: 'a directory, `@` and a name, or an empty text',
+    doc: 'Directory of the Unix socket, for clients and for servers without a host; with a leading `@` a name in the abstract namespace of Linux. Empty means none.',
   }),
   unix_socket_mode: int({
     default: 0o777,
@@ -58,39 +64,37 @@ export const NETWORK_SETTINGS = {
   }),
   tcp_keepidle: time({
     default: 0,
+    max: KEEPALIVE_MAX_MS,
     wholeSeconds: true,
     doc: 'Silence before the first keepalive probe. 0 leaves it to the system.',
   }),
   tcp_keepcnt: int({
     default: 0,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the system decides' },
+    max: KEEPALIVE_PROBES_MAX,
+    needsNative: true,
     doc: 'Keepalive probes without an answer before the connection is dead. 0 leaves it to the system.',
   }),
   tcp_keepintvl: time({
     default: 0,
+    max: KEEPALIVE_MAX_MS,
     wholeSeconds: true,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the system decides' },
+    needsNative: true,
     doc: 'Time between keepalive probes. 0 leaves it to the system.',
   }),
   tcp_user_timeout: int({
     default: 0,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the system decides' },
-    doc: 'How many milliseconds sent data may stay unacknowledged. 0 leaves it to the system.',
+    needsNative: true,
+    doc: 'How many milliseconds sent data may stay unacknowledged before the connection is dead. 0 leaves it to the system.',
   }),
   tcp_defer_accept: onOff({
-    default: false,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections are accepted before their first bytes' },
-    doc: 'Accept a TCP connection only once its first bytes arrived. PgBouncer turns it on by default on Linux.',
+    default: true,
+    needsNative: true,
+    doc: 'Accept a TCP connection only once its first bytes arrived, or after about a second.',
   }),
   tcp_socket_buffer: size({
     default: 0,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'the system decides' },
-    doc: 'Size of the send and receive buffers of a socket. 0 leaves it to the system.',
+    needsNative: true,
+    doc: 'Size of the send and receive buffers of a TCP connection. 0 leaves it to the system.',
   }),
   dns_max_ttl: time({
     default: 15_000,

@@ -1,15 +1,5 @@
 import { int, onOff, oneOf, str, time } from './setting.ts';
 
-/**
- * Why no line goes to syslog: its socket takes datagrams, which Node.js cannot send to a file name
- * without native code. Service managers collect standard error instead.
- */
-const NO_SYSLOG = {
-  values: 'any',
-  instead:
-    'the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog',
-} as const;
-
 /** Settings of the log, the process and what clients are told about themselves. */
 export const PROCESS_SETTINGS = {
   log_connections: onOff({
@@ -50,20 +40,15 @@ export const PROCESS_SETTINGS = {
   }),
   syslog: onOff({
     default: false,
-    support: 'not-yet',
-    tolerated: NO_SYSLOG,
-    doc: 'Send the log to syslog too. Node.js cannot send to its socket: let the service manager collect standard error.',
+    needsNative: true,
+    doc: "Send the log to syslog too: PgBouncer's texts, from level LOG upwards.",
   }),
   syslog_facility: str({
     default: 'daemon',
-    support: 'not-yet',
-    tolerated: NO_SYSLOG,
-    doc: 'Facility of the syslog lines.',
+    doc: 'Facility of the syslog lines: auth, authpriv, daemon, user, or local0 to local7; any other text stands for daemon.',
   }),
   syslog_ident: str({
     default: 'pgbouncer',
-    support: 'not-yet',
-    tolerated: NO_SYSLOG,
     doc: 'Program name in the syslog lines.',
   }),
   pidfile: str({

@@ -1,16 +1,33 @@
+/**
+ * Longest name in the abstract namespace, in bytes: what a socket address has room for, without the
+ * NUL in front and `/.s.PGSQL.65535` behind.
+ */
+const ABSTRACT_NAME_BYTES_MAX = 107 - 15;
+
+/** @param text - Begins with `@`. */
+function checkAbstractName(text: string): string | null {
+  const name = text.slice(1);
+  if (name === '') {
+    return 'has no name behind @';
+  }
+  return Buffer.byteLength(name) > ABSTRACT_NAME_BYTES_MAX
+    ? `is longer than the ${String(ABSTRACT_NAME_BYTES_MAX)} bytes of an abstract name`
+    : null;
+}
+
 function checkOneHost(text: string): string | null {
   if (text === '') {
     return 'has a comma with no host beside it';
   }
   if (text.startsWith('@')) {
-    return 'abstract Unix sockets are not supported yet';
+    return checkAbstractName(text);
   }
   return !text.startsWith('/') && /\s/.test(text) ? 'must not contain white space' : null;
 }
 
 /**
- * Checks a database's `host`: names, IPv4 or IPv6 addresses, or directories of Unix sockets, with
- * commas between.
+ * Checks a database's `host`: names, IPv4 or IPv6 addresses, or directories or abstract names of
+ * Unix sockets, with commas between.
  *
  * @param text - The value as written.
  * @returns What is wrong as a clause, or `null`.
@@ -24,13 +41,13 @@ export function checkHost(text: string): string | null {
 }
 
 /**
- * Checks `unix_socket_dir`: empty for none, or a directory.
+ * Checks `unix_socket_dir`: empty for none, a directory, or a name in the abstract namespace.
  *
  * @param text - The value as written.
  * @returns What is wrong as a clause, or `null`.
  */
 export function checkSocketDir(text: string): string | null {
-  return text.startsWith('@') ? 'abstract Unix sockets are not supported yet' : null;
+  return text.startsWith('@') ? checkAbstractName(text) : null;
 }
 
 /**

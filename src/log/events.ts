@@ -15,9 +15,11 @@ export const LOG_EVENTS = {
   shutdown_started: 'a shutdown was asked for; `mode` says which',
   start_failed: 'the process cannot start and is about to exit',
   log_file_failed: '`logfile` could not be opened or written',
+  syslog_failed: 'syslog could not be reached, or does not take lines',
   log_lines_lost:
     'lines were dropped since their reader was too slow or the disk full; `lines` counts them',
   process_stopped: 'the process is about to exit',
+  socket_option_failed: 'an option of a socket could not be set; each kind is told once',
   invariant_broken: 'a bug in maitred was found by its own checks',
   stats: 'the periodic statistics of `stats_period`',
   // Configuration
@@ -59,6 +61,8 @@ export const LOG_EVENTS = {
   cancel_forwarded: 'a cancel request was passed on to the server',
   cancel_failed: 'a cancel request could not be passed on',
   // Console and HTTP
+  console_owner_admitted:
+    'the system user of the pooler came in over a Unix socket as user `pgbouncer`, without a password',
   console_command_issued: 'a command was given on the admin console',
   console_command_failed: 'a command on the admin console was refused',
   http_request_failed: 'the HTTP endpoint could not answer',

@@ -1,7 +1,9 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
+import type { Level } from './levels.ts';
 import { LineWriter, type WriteBytes } from './line-writer.ts';
 import type { LogDestination, Logger } from './logger.ts';
+import type { Syslog } from './syslog.ts';
 
 /** A log file that cannot be opened. */
 export class LogFileError extends Error {
@@ -31,15 +33,16 @@ const FILE_MODE = 0o666;
 const writeBytes: WriteBytes = (descriptor, bytes, offset) => writeSync(descriptor, bytes, offset);
 
 /**
- * Where lines go: standard error and `logfile`, each whatever happens to the other. A destination
+ * Where lines go: standard error, `logfile` and syslog, each whatever happens to the other. A destination
  * that does not take a line loses it; that is told in the log itself once the destination works
- * again. That the file has failed is told at once, on standard error.
+ * again. That file or syslog have failed is told at once, to the others.
  */
 export class LogOutput implements LogDestination {
   readonly #write: WriteBytes;
   readonly #stderr: LineWriter | null;
   #file: LineWriter | null = null;
   #fileName = '';
+  #syslog: Syslog | null = null;
   #logger: Logger | null = null;
   #isReporting = false;
 
@@ -73,6 +76,16 @@ export class LogOutput implements LogDestination {
     }
   }
 
+  /** Sends lines to `syslog` from now on too; null for no syslog. The one before is closed. */
+  setSyslog(syslog: Syslog | null): void {
+    this.#syslog?.close();
+    this.#syslog = syslog;
+  }
+
+  writeText(level: Level, text: () => string): void {
+    this.#syslog?.write(level, text());
+  }
+
   write(line: string): void {
     this.#file?.write(line);
     this.#stderr?.write(line);
@@ -80,11 +93,12 @@ export class LogOutput implements LogDestination {
       this.#isReporting = true;
       this.#report(this.#file, this.#fileName);
       this.#report(this.#stderr, 'standard error');
+      this.#report(this.#syslog, 'syslog');
       this.#isReporting = false;
     }
   }
 
-  #report(writer: LineWriter | null, destination: string): void {
+  #report(writer: LineWriter | Syslog | null, destination: string): void {
     const notice = writer?.takeNotice() ?? null;
     if (notice === null) {
       return;
@@ -97,6 +111,8 @@ export class LogOutput implements LogDestination {
         file: destination,
         error: notice.error,
       });
+    } else if (writer === this.#syslog) {
+      this.#logger?.error('syslog_failed', { error: notice.error });
     }
   }
 }

@@ -5,7 +5,7 @@ import { escapeJsonLine } from './escape.ts';
 import { NOISE_EVENTS } from './events.ts';
 import type { LogEvent } from './events.ts';
 import type { Level } from './levels.ts';
-import { pgbouncerLine } from './pgbouncer-line.ts';
+import { pgbouncerLine, pgbouncerMessage, type MessageParts } from './pgbouncer-line.ts';
 import { cutText, sanitizeFields } from './sanitize.ts';
 
 /** Writes one event to the log; `fields` are sanitized, `message` is for human readers. */
@@ -48,6 +48,12 @@ export type LogFormat = 'json' | 'pgbouncer';
 export interface LogDestination {
   /** @param line - One line and its newline. To be written before this returns. */
   write(line: string): void;
+  /**
+   * Takes the same event as bare text in PgBouncer's words, before {@link write}; for syslog.
+   *
+   * @param text - Puts it into words; called only when somebody wants them.
+   */
+  writeText?(level: Level, text: () => string): void;
 }
 
 /** What {@link createLogger} needs. */
@@ -65,6 +71,8 @@ interface Shared {
   verbose: number;
   format: LogFormat;
   lostLineCount: number;
+  /** Offers an event as bare text. */
+  readonly offerText: (level: Level, parts: MessageParts) => void;
   /** Writes a line of the text format. */
   readonly writeText: (
     level: Level,
@@ -95,6 +103,14 @@ export function createLogger(options: LoggerOptions): RootLogger {
     verbose: options.verbose,
     format: options.format,
     lostLineCount: 0,
+    offerText: (level, parts) => {
+      try {
+        destination.writeText?.(level, () => pgbouncerMessage(parts));
+      } catch {
+        // There is no better place to report it to.
+        shared.lostLineCount += 1;
+      }
+    },
     writeText: (level, event, fields, message) => {
       write(pgbouncerLine({ level, event, fields, message, wallMs: clock.wallMs(), pid }));
     },
@@ -154,6 +170,7 @@ function wrap(target: PinoLogger, bound: Record<string, unknown>, shared: Shared
     (event, fields, message) => {
       const clean = sanitizeFields(fields);
       const text = message === undefined ? undefined : cutText(message);
+      shared.offerText(level, { event, fields: { ...bound, ...clean }, message: text });
       if (shared.format === 'pgbouncer') {
         shared.writeText(level, event, { ...bound, ...clean }, text);
         return;

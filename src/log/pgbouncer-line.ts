@@ -30,6 +30,18 @@ export interface LineParts {
   readonly pid: number;
 }
 
+/** The part of a line that has neither time nor level. */
+export type MessageParts = Pick<LineParts, 'event' | 'fields' | 'message'>;
+
+/**
+ * Puts an event into PgBouncer's words, as one line of at most 2047 bytes.
+ *
+ * @returns the line without its end.
+ */
+export function pgbouncerMessage({ event, fields, message }: MessageParts): string {
+  return cutBytes(escapeText(pgbouncerText(event, fields, message)), MAX_MESSAGE_BYTES);
+}
+
 /**
  * Writes a line in PgBouncer's shape: `YYYY-MM-DD HH:MM:SS.mmm TZ [PID] LEVEL MESSAGE`, in local
  * time. Messages are cut to 2047 bytes.
@@ -40,8 +52,8 @@ export interface LineParts {
  * @returns The line with its newline.
  */
 export function pgbouncerLine(parts: LineParts): string {
-  const { level, event, fields, message, wallMs, pid } = parts;
-  const text = cutBytes(escapeText(pgbouncerText(event, fields, message)), MAX_MESSAGE_BYTES);
+  const { level, wallMs, pid } = parts;
+  const text = pgbouncerMessage(parts);
   return `${localTime(new Date(wallMs))} [${String(pid)}] ${LEVEL_NAMES[level]} ${text}\n`;
 }
 

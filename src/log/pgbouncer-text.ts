@@ -19,6 +19,7 @@ const PREFIX_FIELDS: readonly string[] = [
   'port',
   'process',
   'peer',
+  'peerProcess',
 ];
 
 /** What PgBouncer says when it gets a signal. */
@@ -71,6 +72,8 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   log_file_failed: plain(
     ({ action, file, error }) => `Cannot ${show(action)} logfile: '${show(file)}': ${show(error)}`,
   ),
+  syslog_failed: plain(({ error }) => `Cannot send to syslog: ${show(error)}`),
+  socket_option_failed: plain(({ error }) => `socket option could not be set: ${show(error)}`),
   stats: plain((fields) => statsText(fields, 'us')),
   // Configuration
   config_reload_failed: plain(({ problem }) =>
@@ -163,6 +166,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       : `cancel request not sent to peer ${show(peer)} at ${hostPort(address, port)}: ${show(error)}`,
   ),
   // Console
+  console_owner_admitted: prefixed(() => 'pgbouncer access from unix socket'),
   console_command_issued: plain((_fields, message) => message ?? 'command issued'),
   console_command_failed: plain(({ error }, message) => message ?? show(error)),
 };
@@ -203,7 +207,7 @@ function prefixed(text: Wording['text']): Wording {
 
 /** The connection that an event is about, as SHOW CLIENTS and SHOW SERVERS have it under `ptr`. */
 function connectionPrefix(fields: Fields): string {
-  const { client, server, database, user, address, port, peer } = fields;
+  const { client, server, database, user, address, port, peer, peerProcess } = fields;
   const id = client ?? server;
   if (typeof id !== 'number') {
     return '';
@@ -213,7 +217,8 @@ function connectionPrefix(fields: Fields): string {
     peer === undefined
       ? `${show(database ?? '(nodb)')}/${show(user ?? '(nouser)')}`
       : `peer-${show(peer)}`;
-  return `${kind}-0x${id.toString(16)}: ${names}@${hostPort(address, port)} `;
+  const host = peerProcess === undefined ? address : `${show(address)}(${show(peerProcess)})`;
+  return `${kind}-0x${id.toString(16)}: ${names}@${hostPort(host, port)} `;
 }
 
 function hostPort(address: unknown, port: unknown): string {

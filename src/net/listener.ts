@@ -1,6 +1,15 @@
 import net from 'node:net';
+import { abstractToListenOn } from './abstract-socket.ts';
+import type { NativeCalls } from './native-calls.ts';
 import { descriptorOf } from './raw-handle.ts';
-import { grantAccess, removeDeadSocket, withClosedMode, type UnixAccess } from './unix-socket.ts';
+import { setDeferAccept } from './socket-options.ts';
+import {
+  grantAccess,
+  isAbstract,
+  removeDeadSocket,
+  withClosedMode,
+  type UnixAccess,
+} from './unix-socket.ts';
 
 /** Where to listen. */
 export type ListenTarget =
@@ -26,8 +35,6 @@ export type ListenTarget =
 /** How to listen. */
 export interface ListenOptions {
   readonly backlog: number;
-  readonly keepAlive: boolean;
-  readonly keepAliveInitialDelayMs: number;
   /** Gets each accepted socket, paused: nothing has been read from it. */
   readonly onAccept: (socket: net.Socket) => void;
   /** A connection could not be accepted. */
@@ -59,8 +66,6 @@ export class Listener {
     const server = net.createServer({
       pauseOnConnect: true,
       noDelay: true,
-      keepAlive: options.keepAlive,
-      keepAliveInitialDelay: options.keepAliveInitialDelayMs,
       allowHalfOpen: true,
     });
     server.on('connection', options.onAccept);
@@ -107,6 +112,13 @@ export class Listener {
     return descriptorOf(this.#server);
   }
 
+  /** Sets whether a TCP connection is accepted at its first bytes only. @throws of the system. */
+  setDeferAccept(isOn: boolean, calls: NativeCalls): void {
+    if (this.address !== null) {
+      setDeferAccept(this.#server, isOn, calls);
+    }
+  }
+
   /** Stops accepting. Connections that stand are not touched. */
   close(): void {
     this.#server.close();
@@ -121,7 +133,7 @@ function whereToListen(target: ListenTarget): WhereToListen {
       return reusePort ? { ...where, reusePort } : where;
     }
     case 'unix':
-      return { path: target.path };
+      return isAbstract(target.path) ? abstractToListenOn(target.path) : { path: target.path };
     case 'inherited':
       return { fd: target.fd };
   }

@@ -1,4 +1,5 @@
-import net from 'node:net';
+import type net from 'node:net';
+import { openSocket } from './abstract-socket.ts';
 
 /**
  * Connects, sends `message`, and waits until the peer closes: the whole life of a cancel request.
@@ -14,7 +15,7 @@ export function sendAndAwaitClose(
   onDone: (error: Error | null) => void,
   onSent: () => void = () => undefined,
 ): () => void {
-  const socket = net.connect(target);
+  const socket = openSocket(target);
   let failure: Error | null = null;
   let isSent = false;
   socket.once('connect', () => {

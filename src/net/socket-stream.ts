@@ -1,6 +1,7 @@
-import net from 'node:net';
+import type net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { ViewCache } from '../base/view-cache.ts';
+import { openSocket } from './abstract-socket.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
@@ -155,7 +156,7 @@ export class SocketStream implements RawReader, RestingStream {
     handler: StreamHandler,
     onConnect: () => void,
   ): SocketStream {
-    const socket = net.connect({ ...target, allowHalfOpen: true });
+    const socket = openSocket({ ...target, allowHalfOpen: true });
     const stream = new SocketStream(socket, handler, takeBuffer());
     socket.once('connect', () => {
       stream.#begin();
@@ -401,6 +402,11 @@ export class SocketStream implements RawReader, RestingStream {
   /** File descriptor; -1 where there is none to tell. */
   get fd(): number {
     return descriptorOf(this.#socket);
+  }
+
+  /** The socket below, for its options alone. */
+  get socket(): net.Socket {
+    return this.#socket;
   }
 
   /** Address and port of our end, empty and 0 where unknown or on a unix socket. */

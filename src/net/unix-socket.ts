@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, existsSync, unlinkSync } from 'node:fs';
-import net from 'node:net';
+import { openSocket } from './abstract-socket.ts';
 
 /** Who may connect through the file of a Unix socket. */
 export interface UnixAccess {
@@ -10,14 +10,14 @@ export interface UnixAccess {
 }
 
 /** Whether a path is a name of the abstract namespace, which has no file. */
-function isAbstract(path: string): boolean {
+export function isAbstract(path: string): boolean {
   return path.startsWith('\0');
 }
 
 /** Tells whether somebody accepts connections on the Unix socket `path`. Never throws. */
 export function isUnixSocketAlive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = net.connect({ path });
+    const probe = openSocket({ path });
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);

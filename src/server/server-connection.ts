@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import type { ServerCredential } from '../auth/credentials.ts';
 import type { LinkedList } from '../base/linked-list.ts';
@@ -41,6 +42,8 @@ export interface ServerHost {
   readonly lookup: HostLookup;
   /** What to log in with to the server of `pool`. */
   credentialOf(pool: RelayPool): ServerCredential;
+  /** Gives the socket of a TCP connection that stands its options. */
+  tune(socket: Socket): void;
   /** Sends a cancel request to the server process behind `server`. */
   cancel(server: ServerConnection): void;
 }
@@ -163,6 +166,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     const { address } = this.#stream.remote;
     if (address !== '') {
       this.#place = { host: address, port: this.target.port };
+      this.#host.tune(this.#stream.socket);
     }
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });

@@ -61,8 +61,6 @@ export function connectOptions(
     host: target,
     port,
     noDelay: true,
-    keepAlive: settings.tcpKeepalive,
-    keepAliveInitialDelay: settings.tcpKeepidleMs,
     lookup: asLookupFunction(lookup),
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,

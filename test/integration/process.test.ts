@@ -31,6 +31,23 @@ function systemId(file: string, name: string): number {
   return Number(line?.split(':')[2]);
 }
 
+/** A user who is in more groups than the own one, and the ids of those. */
+const memberOfGroups = findMember();
+
+function findMember(): { readonly user: string; readonly gids: readonly number[] } | null {
+  const groups = fs
+    .readFileSync('/etc/group', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .map(([, , gid, members = '']) => ({ gid: Number(gid), members: members.split(',') }));
+  const user = groups
+    .flatMap(({ members }) => members)
+    .find((name) => !['', 'root'].includes(name));
+  return user === undefined
+    ? null
+    : { user, gids: groups.filter((group) => group.members.includes(user)).map(({ gid }) => gid) };
+}
+
 async function withProcess(
   options: PoolerOptions,
   body: (pooler: PoolerFixture) => Promise<void>,
@@ -88,6 +105,19 @@ describe('the user', () => {
       expect(pooler.logs.some(({ problem }) => String(problem).includes('root'))).toBe(false);
     });
   });
+
+  it.runIf(isRoot && memberOfGroups !== null)(
+    'has all the groups of its user, and no other (needs a user with more than one)',
+    async () => {
+      const { user = '', gids = [] } = memberOfGroups ?? {};
+      await withProcess({ config: openTo({ user }) }, async (pooler) => {
+        const status = fs.readFileSync(`/proc/${String(pooler.pid)}/status`, 'utf8');
+        const found = /^Groups:(.*)$/m.exec(status)?.[1]?.trim().split(' ').map(Number) ?? [];
+        const primary = Number(/^Gid:\t(\d+)/m.exec(status)?.[1]);
+        expect(new Set(found)).toEqual(new Set([primary, ...gids]));
+      });
+    },
+  );
 
   it.runIf(isRoot)('root is allowed, with a warning', async () => {
     await withProcess({ config: {} }, async (pooler) => {

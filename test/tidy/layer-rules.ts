@@ -26,6 +26,7 @@ export const GATES: ReadonlyMap<string, string> = new Map([
   ['prom-client', 'src/metrics/registry.ts'],
   ['pg-protocol', 'src/protocol/pg-protocol.ts'],
   ['ldapts', 'src/auth/ldap-client.ts'],
+  ['koffi', 'src/net/native.ts'],
 ]);
 
 /** Modules that give sockets or timers: not for policy. */

@@ -22,7 +22,7 @@ query_timeout = 1.5
 unix_socket_dir =
 listen_addr = *
 log_stats = 0
-syslog = 1
+dns_zone_check_period = 60
 default_pool_size = 20
 [databases]
 app = host=db port=5433 user=u password=hunter2 connect_query='SELECT 1'
@@ -47,7 +47,7 @@ other
 user   keys
 alice  pool_mode=session
 
-warning: p.ini:7:10: syslog: not supported yet; the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog
+warning: p.ini:7:25: dns_zone_check_period: not supported yet; changes are seen after dns_max_ttl
 
 p.ini: the configuration can be used
 `,

@@ -149,7 +149,7 @@ query_timeout = 1.5
 unix_socket_mode = 0700
 admin_users = a, b
 auth_file = /etc/users
-syslog = 1
+dns_zone_check_period = 60
 [databases]
 app = host=db password='\${x}'
 * =
@@ -161,7 +161,7 @@ app = host=db password='\${x}'
       stdout: `# Converted from p.ini; what is left out has its default.
 #
 # What differs from the original, or looks wrong in it:
-# p.ini:7:10: syslog: not supported yet; the log goes to standard error and logfile, since Node.js cannot send to the socket of syslog
+# p.ini:7:25: dns_zone_check_period: not supported yet; changes are seen after dns_max_ttl
 
 maitred:
   admin_users: [a, b]

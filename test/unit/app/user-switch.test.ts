@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { findUser } from '../../../src/app/system-accounts.ts';
 import { switchUser } from '../../../src/app/user-switch.ts';
 
 const PASSWD = `root:x:0:0:root:/root:/bin/bash
@@ -7,6 +8,8 @@ broken:x:abc:1::/:/bin/sh
 short:x:7
 pooler:x:900:901:Pooler,,,:/var/lib/pooler:/usr/sbin/nologin
 `;
+
+const find = (name: string) => findUser(PASSWD, name);
 
 /** The identity of a process that notes what is asked of it. */
 function fakeProcess(uid = 0, gid = uid) {
@@ -18,6 +21,7 @@ function fakeProcess(uid = 0, gid = uid) {
     getuid: () => state.uid,
     geteuid: () => state.uid,
     getgid: () => state.gid,
+    getegid: () => state.gid,
     initgroups: (user: string, group: number) => {
       calls.push(`initgroups ${user} ${String(group)}`);
     },
@@ -35,20 +39,20 @@ function fakeProcess(uid = 0, gid = uid) {
 describe('switchUser', () => {
   it('changes the groups before the user, since the right to do so goes with it', () => {
     const identity = fakeProcess();
-    switchUser('pooler', identity, () => PASSWD);
+    switchUser('pooler', identity, find);
     expect(identity.calls).toEqual(['initgroups pooler 901', 'setgid 901', 'setuid 900']);
   });
 
   it('does nothing without a name, or for the user it is already', () => {
     const identity = fakeProcess(900, 901);
-    switchUser('', identity, () => PASSWD);
-    switchUser('pooler', identity, () => PASSWD);
+    switchUser('', identity, find);
+    switchUser('pooler', identity, find);
     expect(identity.calls).toEqual([]);
   });
 
   it('changes a group that is not that of the user', () => {
     const identity = fakeProcess(900, 0);
-    switchUser('pooler', identity, () => PASSWD);
+    switchUser('pooler', identity, find);
     expect(identity.state).toEqual({ uid: 900, gid: 901 });
   });
 
@@ -57,7 +61,7 @@ describe('switchUser', () => {
     (name) => {
       const identity = fakeProcess();
       expect(() => {
-        switchUser(name, identity, () => PASSWD);
+        switchUser(name, identity, find);
       }).toThrow(`could not find user '${name}' to switch to`);
       expect(identity.calls).toEqual([]);
     },
@@ -71,14 +75,14 @@ describe('switchUser', () => {
       },
     };
     expect(() => {
-      switchUser('pooler', identity, () => PASSWD);
+      switchUser('pooler', identity, find);
     }).toThrow("failed to assume identity of user 'pooler': Operation not permitted");
   });
 
   it('does not go on as the old user when the change had no effect', () => {
     const identity = { ...fakeProcess(), setuid: () => {} };
     expect(() => {
-      switchUser('pooler', identity, () => PASSWD);
+      switchUser('pooler', identity, find);
     }).toThrow("failed to assume identity of user 'pooler'");
   });
 });

@@ -179,3 +179,25 @@ describe('Credentials.serverSecret', () => {
     expect(credentials.serverSecret('scram-user').keys).toBeNull();
   });
 });
+
+describe('a password that somebody else has found right', () => {
+  it('serves to log in to the server, before what the users file has', () => {
+    const credentials = makeCredentials(ALL);
+    credentials.learnPassword('scram-user', 'typed');
+    credentials.learnPassword('nobody', 'other');
+    expect(credentials.serverSecret('scram-user')).toEqual({
+      secret: { kind: 'plain', password: 'typed' },
+      keys: null,
+    });
+    expect(credentials.serverSecret('nobody').secret).toEqual({ kind: 'plain', password: 'other' });
+    expect(credentials.isKnown('nobody')).toBe(false);
+  });
+
+  it('lets nobody in here, and is forgotten when told so', () => {
+    const credentials = makeCredentials(ALL);
+    credentials.learnPassword('nobody', 'other');
+    expect(refusalOf(credentials.resolveLogin('plain', 'nobody'))).toBe('no such user');
+    credentials.forgetPasswords();
+    expect(credentials.serverSecret('nobody').secret).toEqual(NO_SECRET);
+  });
+});

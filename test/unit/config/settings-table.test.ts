@@ -62,9 +62,9 @@ describe('the settings table', () => {
   });
 
   it('gives no property to a setting that is not supported yet', () => {
-    expect(DEFAULT_SETTINGS).not.toHaveProperty('syslog');
+    expect(DEFAULT_SETTINGS).not.toHaveProperty('maxPreparedStatements');
     expect(DEFAULT_SETTINGS).toHaveProperty('pidfile', '');
-    expectTypeOf<Settings>().not.toHaveProperty('syslog');
+    expectTypeOf<Settings>().not.toHaveProperty('maxPreparedStatements');
   });
 
   it('types the properties after the table', () => {

@@ -30,6 +30,13 @@ const PROCESS: readonly Case[] = [
   ['listening', { address: '::', port: 6432 }, 'listening on [::]:6432'],
   ['listening', { unix: '/tmp/.s.PGSQL.6432' }, 'listening on unix:/tmp/.s.PGSQL.6432'],
   ['listening', { unix: '\0x/.s.PGSQL.6432' }, 'listening on unix:@x/.s.PGSQL.6432'],
+  ['syslog_failed', { error: 'ENOENT' }, 'Cannot send to syslog: ENOENT'],
+  ['socket_option_failed', { error: 'EINVAL' }, 'socket option could not be set: EINVAL'],
+  [
+    'console_owner_admitted',
+    { ...CLIENT, address: 'unix', port: 6432, peerProcess: 99 },
+    'C-0x2a: app/bob@unix(99):6432 pgbouncer access from unix socket',
+  ],
   ['listen_failed', { address: '10.1.1.1', error: 'busy' }, 'cannot listen on 10.1.1.1: busy'],
   ['accept_failed', { error: 'EMFILE' }, 'accept() failed: EMFILE'],
   ['signal_received', { signal: 'SIGHUP' }, 'got SIGHUP, re-reading config'],

@@ -1,0 +1,250 @@
+import { spawn } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import os from 'node:os';
+import { describe, expect, it } from 'vitest';
+import { withKoffiHooks } from '../support/koffi-hooks.ts';
+import { LogScene } from '../support/log-scene.ts';
+import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import type { PoolerOptions } from '../support/pooler-fixture.ts';
+import { RawClient } from '../support/raw-client.ts';
+import type { LoginOptions } from '../support/raw-client.ts';
+import { sharedPostgres } from '../support/shared-postgres.ts';
+import { withDeadline } from '../support/wait-for.ts';
+
+const isLinux = process.platform === 'linux';
+const isRoot = process.getuid?.() === 0;
+const OWN_NAME = os.userInfo().username;
+
+/** A user that every Linux has, and who is not us. */
+const STRANGER = { name: 'daemon', uid: 1 };
+
+interface Options extends Partial<PoolerOptions> {
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+async function withProcess(
+  options: Options,
+  body: (pooler: PoolerFixture) => Promise<void>,
+): Promise<void> {
+  const { host, port, address } = sharedPostgres();
+  const { settings = {}, ...rest } = options;
+  const pooler = await startPooler({
+    config: {
+      maitred: { pool_mode: 'transaction', ...settings },
+      databases: {
+        app: {
+          ...{ host, port, dbname: address.database },
+          ...{ user: address.user, password: address.password ?? '' },
+        },
+      },
+    },
+    users: { postgres: '', [OWN_NAME]: 'never asked for' },
+    ...rest,
+  });
+  try {
+    await body(pooler);
+  } finally {
+    await pooler.kill();
+  }
+}
+
+/** Logs in over the unix socket. */
+function loginHere(pooler: PoolerFixture, options: LoginOptions): Promise<RawClient> {
+  return RawClient.login(pooler.socketTarget, options);
+}
+
+/** Logs in over the unix socket as another system user. @returns the text of the server's answer. */
+async function answerToStranger(pooler: PoolerFixture, user: string): Promise<string> {
+  // Everybody may pass through the directory; the socket is open to all.
+  chmodSync(pooler.directory, 0o755);
+  const script = `
+    const socket = require('node:net').connect(process.argv[1]);
+    const text = Buffer.from('user\\0${user}\\0database\\0pgbouncer\\0\\0');
+    const head = Buffer.alloc(8);
+    head.writeInt32BE(text.length + 8, 0);
+    head.writeInt32BE(196608, 4);
+    socket.write(Buffer.concat([head, text]));
+    socket.on('data', (data) => { process.stdout.write(data.toString('latin1')); socket.destroy(); });
+  `;
+  const socketFile = `${pooler.socketDir}/.s.PGSQL.${String(pooler.port)}`;
+  const child = spawn(process.execPath, ['-e', script, socketFile], {
+    uid: STRANGER.uid,
+    gid: STRANGER.uid,
+    cwd: '/',
+    env: {},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let answer = '';
+  child.stdout.on('data', (data: Buffer) => {
+    answer += data.toString('latin1');
+  });
+  await withDeadline('the other user', new Promise((resolve) => child.once('close', resolve)));
+  return answer;
+}
+
+describe.runIf(isLinux)('the console on a unix socket', () => {
+  it('lets in the system user of the pooler as pgbouncer, as admin, whatever auth_type says', async () => {
+    const settings = { auth_type: 'scram-sha-256', admin_users: 'nobody-else', verbose: 0 };
+    await withProcess({ settings }, async (pooler) => {
+      const console = await loginHere(pooler, { user: 'pgbouncer', database: 'pgbouncer' });
+      expect(console.authenticationCodes).toEqual([0]);
+      // A command of admins.
+      await console.query('PAUSE');
+      await console.query('RESUME');
+      await pooler.waitForEvent('console_owner_admitted');
+      await console.close();
+    });
+  });
+
+  it('is told in the line that PgBouncer has for it, with the process id of the client', async () => {
+    const pooler = PoolerFixture.spawn({ config: { maitred: { log_format: 'pgbouncer' } } });
+    try {
+      const scene = new LogScene(pooler);
+      await scene.waitUntilUp();
+      const target = { socketDir: pooler.socketDir, port: scene.port };
+      const console = await RawClient.login(target, { user: 'pgbouncer', database: 'pgbouncer' });
+      const line = await scene.waitFor(/access from unix socket/);
+      expect(line).toContain(
+        `pgbouncer/pgbouncer@unix(${String(process.pid)}):0 pgbouncer access from unix socket`,
+      );
+      await console.close();
+    } finally {
+      await pooler.kill();
+    }
+  });
+
+  it('asks the same user over TCP, or by another name, as anybody else', async () => {
+    const settings = { auth_type: 'scram-sha-256', admin_users: 'postgres' };
+    await withProcess({ settings, users: { postgres: 'x' } }, async (pooler) => {
+      await expect(pooler.login({ user: 'pgbouncer', database: 'pgbouncer' })).rejects.toThrow(
+        'not allowed',
+      );
+      const named = loginHere(pooler, { user: 'postgres', database: 'pgbouncer', password: 'y' });
+      await expect(named).rejects.toThrow('SASL authentication failed');
+    });
+  });
+
+  it('is no way into a database', async () => {
+    const settings = { auth_type: 'scram-sha-256' };
+    await withProcess({ settings }, async (pooler) => {
+      const login = loginHere(pooler, { user: 'pgbouncer', database: 'app', password: 'y' });
+      await expect(login).rejects.toThrow('SASL authentication failed');
+    });
+  });
+
+  it.runIf(isRoot)('does not let in another system user', async () => {
+    await withProcess({ settings: { auth_type: 'scram-sha-256' } }, async (pooler) => {
+      expect(await answerToStranger(pooler, 'pgbouncer')).toContain('not allowed');
+    });
+  });
+
+  it.runIf(isRoot)('goes by the user that the process has switched to', async () => {
+    const pooler = await startPooler({
+      config: (directory) => {
+        chmodSync(directory, 0o777);
+        chmodSync(`${directory}/userlist.txt`, 0o644);
+        return { maitred: { user: STRANGER.name, auth_type: 'scram-sha-256' } };
+      },
+      users: { postgres: 'x' },
+      consolePassword: 'x',
+    });
+    try {
+      const login = loginHere(pooler, { user: 'pgbouncer', database: 'pgbouncer' });
+      await expect(login).rejects.toThrow('not allowed');
+      expect(await answerToStranger(pooler, 'pgbouncer')).toContain('server_version');
+    } finally {
+      await pooler.kill();
+    }
+  });
+
+  it('knows nobody without koffi', async () => {
+    const env = withKoffiHooks({ isAbsent: true });
+    await withProcess({ env, settings: { auth_type: 'scram-sha-256' } }, async (pooler) => {
+      const login = loginHere(pooler, { user: 'pgbouncer', database: 'pgbouncer' });
+      await expect(login).rejects.toThrow('not allowed');
+    });
+  });
+});
+
+describe.runIf(isLinux)('auth_type peer', () => {
+  const settings = { auth_type: 'peer' };
+
+  it('lets in the user whose name the system user has, without a password', async () => {
+    await withProcess({ settings }, async (pooler) => {
+      const client = await loginHere(pooler, { user: OWN_NAME, database: 'app' });
+      expect(client.authenticationCodes).toEqual([0]);
+      expect(await client.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
+      await client.close();
+      await pooler.stop();
+    });
+  });
+
+  it('refuses any other name, with the true reason in the log alone', async () => {
+    await withProcess({ settings, users: { postgres: '', other: 'x' } }, async (pooler) => {
+      const login = loginHere(pooler, { user: 'other', database: 'app' });
+      await expect(login).rejects.toMatchObject({
+        fields: { C: '28000', M: 'unix socket login rejected' },
+      });
+      const line = await pooler.waitForEvent('client_login_failed');
+      expect(line['reason']).toBe(`the client is system user "${OWN_NAME}"`);
+    });
+  });
+
+  it('refuses a user who is not in the users file', async () => {
+    await withProcess({ settings, users: { someone: '' } }, async (pooler) => {
+      const login = loginHere(pooler, { user: OWN_NAME, database: 'app' });
+      await expect(login).rejects.toThrow('unix socket login rejected');
+      const line = await pooler.waitForEvent('client_login_failed');
+      expect(line['reason']).toBe('no such user');
+    });
+  });
+
+  it('refuses everybody over TCP', async () => {
+    await withProcess({ settings }, async (pooler) => {
+      const login = pooler.login({ user: OWN_NAME, database: 'app' });
+      await expect(login).rejects.toThrow('unix socket login rejected');
+      const line = await pooler.waitForEvent('client_login_failed');
+      expect(line['reason']).toBe('peer is for unix sockets only');
+    });
+  });
+
+  it.runIf(isRoot)('refuses another system user', async () => {
+    const more = { admin_users: OWN_NAME, ...settings };
+    await withProcess({ settings: more }, async (pooler) => {
+      const answer = await answerToStranger(pooler, OWN_NAME);
+      expect(answer).toContain('unix socket login rejected');
+      const line = await pooler.waitForEvent('client_login_failed');
+      expect(line['reason']).toBe(`the client is system user "${STRANGER.name}"`);
+    });
+  });
+});
+
+describe.runIf(isLinux)('the process id of a client on a unix socket', () => {
+  it('is in SHOW CLIENTS and in the application_name that servers see', async () => {
+    const settings = { auth_type: 'trust', application_name_add_host: 1 };
+    await withProcess({ settings }, async (pooler) => {
+      const client = await loginHere(pooler, { user: OWN_NAME, database: 'app' });
+      const [row] = await client.query("SELECT current_setting('application_name') AS name");
+      const { pid } = process;
+      // The port is that of the settings: any free one here.
+      expect(row?.['name']).toBe(`app - unix(${String(pid)}@${os.hostname()}):0`);
+      const clients = await pooler.console('SHOW CLIENTS');
+      const own = clients.find(({ database }) => database === 'app');
+      expect(own).toMatchObject({ addr: 'unix', remote_pid: String(pid) });
+      await client.close();
+    });
+  });
+
+  it('is not known over TCP, nor without koffi', async () => {
+    const env = withKoffiHooks({ isAbsent: true });
+    const settings = { auth_type: 'trust', application_name_add_host: 1 };
+    await withProcess({ env, settings }, async (pooler) => {
+      const client = await loginHere(pooler, { user: OWN_NAME, database: 'app' });
+      const [row] = await client.query("SELECT current_setting('application_name') AS name");
+      expect(row?.['name']).toBe('app - unix:0');
+      const rows = await pooler.console('SHOW CLIENTS');
+      expect(rows.map((each) => each['remote_pid'])).toEqual(rows.map(() => '0'));
+      await client.close();
+    });
+  });
+});
