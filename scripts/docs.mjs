@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as prettier from 'prettier';
+import { renderCompatibility } from './compatibility.mjs';
 
 const root = new URL('../', import.meta.url);
 
@@ -26,6 +27,7 @@ const DOCUMENTS = [
     file: 'docs/OPERATIONS.md',
     render: async (current) => replaceSection(current, 'log events', await renderLogEvents()),
   },
+  { file: 'docs/COMPATIBILITY.md', render: renderCompatibilityDoc },
 ];
 
 // ---- Markdown ----
@@ -123,6 +125,18 @@ async function consoleErrors() {
     })
     .sort((a, b) => a.at - b.at)
     .map(({ cells }) => cells);
+}
+
+// ---- docs/COMPATIBILITY.md ----
+
+async function renderCompatibilityDoc(current) {
+  const file = new URL('test/conformance/expected-differences.json', root);
+  const differences = JSON.parse(readFileSync(file, 'utf8'));
+  const chapters = await renderCompatibility(built, table, differences);
+  return Object.entries(chapters).reduce(
+    (text, [name, content]) => replaceSection(text, name, content),
+    current,
+  );
 }
 
 // ---- log events of docs/OPERATIONS.md ----

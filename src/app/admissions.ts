@@ -119,7 +119,12 @@ export class Admissions implements ClientHost {
       return { error: poolerError('tooManyClients') };
     }
     const { registry, loginMethods } = this.#pooler;
+    const isKnown = registry.databases.has(startup.database);
     const database = registry.findDatabase(startup.database);
+    if (database !== null && !isKnown) {
+      const fields = { ...client.logFields(), database: database.name };
+      this.#pooler.logger.info('database_registered', fields);
+    }
     const user = registry.user(startup.user);
     const error = this.#findLimit(database, user);
     const isAnyUnusable = authType === 'any' && database !== null && database.config.user === null;
@@ -205,6 +210,16 @@ export class Admissions implements ClientHost {
       actor: { user, address: address === 'unix' ? address : `${address}:${String(port)}` },
       send: (messages) => {
         client.writeConsole(messages);
+      },
+      defer: (action) => {
+        setImmediate(() => {
+          try {
+            action();
+            client.onConsoleProgress();
+          } catch (error) {
+            client.onStreamFault(error);
+          }
+        });
       },
       audit: (text, actor) => {
         this.logger.info('console_command_issued', { client: client.id, ...actor }, text);

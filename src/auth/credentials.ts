@@ -83,6 +83,11 @@ export class Credentials {
     this.#scramShare = kinds.length === 0 ? 0 : scramCount / kinds.length;
   }
 
+  /** The names that are or were in the users file. */
+  get userNames(): IterableIterator<string> {
+    return this.#users.keys();
+  }
+
   /** Tells whether `user` is or was in the users file. */
   isKnown(user: string): boolean {
     return this.#users.has(user);

@@ -85,6 +85,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
+  #isRefused = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -266,6 +267,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   #refuse(error: PoolerError, reason: string): void {
     if (!this.isClosed) {
+      this.#isRefused = true;
       this.#host.logger.warn('client_login_failed', { ...this.logFields(), reason });
       this.disconnect(error);
     }
@@ -289,7 +291,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       } else {
         intake.hold(chunk, 0, end);
       }
-      this.#pauseIfFull(intake);
+      this.#pauseWhile(intake.isFull);
     }
   }
 
@@ -303,9 +305,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #pauseIfFull(intake: RequestIntake): void {
-    if (intake.isFull !== this.#isPausedByIntake) {
-      this.#isPausedByIntake = intake.isFull;
+  /** @param isFull - whether requests that have been read must be dealt with before more come. */
+  #pauseWhile(isFull: boolean): void {
+    if (isFull !== this.#isPausedByIntake) {
+      this.#isPausedByIntake = isFull;
       this.#updateReading();
     }
   }
@@ -326,6 +329,14 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.close('console closed');
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
+    }
+    this.#pauseWhile(this.#console?.dialogue.isBusy ?? false);
+  }
+
+  /** The console has gone on with a long answer: once it is whole, what follows is read. */
+  onConsoleProgress(): void {
+    if (this.#console?.dialogue.isBusy === false) {
+      this.#onConsoleData(NO_BYTES);
     }
   }
 
@@ -443,7 +454,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.link?.onClientData(held, 0, held.length);
     }
     if (this.#intake !== null) {
-      this.#pauseIfFull(this.#intake);
+      this.#pauseWhile(this.#intake.isFull);
     }
   }
 
@@ -462,7 +473,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.pool.withdraw(this);
     intake.cancelFirst();
-    this.#pauseIfFull(intake);
+    this.#pauseWhile(intake.isFull);
     return true;
   }
 
@@ -566,7 +577,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return this.identity !== null || this.#login === null || this.cancelProgress !== null;
+    return (
+      this.identity !== null ||
+      this.#login === null ||
+      this.cancelProgress !== null ||
+      this.#isRefused
+    );
   }
 
   /** Closes the socket at once; the end of lingering. */

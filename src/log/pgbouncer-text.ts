@@ -69,7 +69,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   stats: plain(statsText),
   // Configuration
   config_reload_failed: plain(({ problem }) =>
-    problem === undefined ? 'config file loading failed' : show(problem),
+    problem === undefined ? 'config file loading failed' : withoutPlace(show(problem)),
   ),
   config_warning: plain(({ problem, database, needsRestart }) =>
     withValue(show(problem), database ?? needsRestart),
@@ -98,11 +98,16 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       `login attempt: db=${show(database)} user=${show(user)} tls=${show(tls)} replication=${show(replication)}`,
   ),
   client_login_failed: prefixed(({ database, user, reason }) => {
+    if (reason === 'no such user') {
+      return `no such user: ${show(user)}`;
+    }
     const who = user === undefined ? '' : ` db=${show(database)} user=${show(user)}`;
     return `login failed:${who} (${show(reason)})`;
   }),
   client_disconnected: prefixed(closingText),
-  database_registered: plain(({ database }) => `registered new auto-database: ${show(database)}`),
+  database_registered: prefixed(
+    ({ database }) => `registered new auto-database: ${show(database)}`,
+  ),
   pooler_error_sent: prefixed(({ error }) => `pooler error: ${show(error)}`),
   tls_handshake_failed: plain(({ error }) => `TLS handshake error: ${show(error)}`),
   // Servers
@@ -220,6 +225,11 @@ function statsText(fields: Fields): string {
     `query ${whole('queryTimeUs')} us`,
     `wait ${whole('waitTimeUs')} us`,
   ].join(', ');
+}
+
+/** Takes `FILE:LINE:COLUMN: ` away where the text says the place in PgBouncer's own words. */
+function withoutPlace(problem: string): string {
+  return problem.replace(/^.*?:\d+:\d+: (?=.* in configuration \()/, '');
 }
 
 function withValue(sentence: string, value: unknown): string {

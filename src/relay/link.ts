@@ -220,7 +220,7 @@ export class Link {
     }
     const { poolMode } = this.server.pool.limits;
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
-    if (!isIdle && poolMode === 'statement') {
+    if (this.refuses(this.transactionStatus)) {
       client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&
@@ -264,6 +264,14 @@ export class Link {
   }
 
   // ---- messages that matter here ----
+
+  /**
+   * Whether the client is disconnected for being in a transaction. It must not get the
+   * ReadyForQuery that says so: it would take the transaction for begun.
+   */
+  refuses(status: number): boolean {
+    return status !== TransactionStatus.Idle && this.server.pool.limits.poolMode === 'statement';
+  }
 
   /** @returns false when the message is malformed. */
   onReadyForQuery(status: number, disposition: number): boolean {

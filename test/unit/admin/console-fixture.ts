@@ -8,6 +8,8 @@ import { FakeControl } from './fake-control.ts';
 export class ConsoleFixture {
   readonly control = new FakeControl();
   readonly audited: string[] = [];
+  /** Work put off to a later turn of the event loop. */
+  readonly deferred: (() => void)[] = [];
   readonly session: ConsoleSession;
   #sent: Buffer[] = [];
 
@@ -17,6 +19,7 @@ export class ConsoleFixture {
       actor: { user: 'alice', address: '192.0.2.1:5000' },
       role,
       send: (messages) => this.#sent.push(messages),
+      defer: (action) => this.deferred.push(action),
       audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
     });
   }
