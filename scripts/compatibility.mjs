@@ -217,6 +217,7 @@ export async function renderCompatibility(built, table, differences) {
   const { OWN_SETTINGS } = await built('config/settings-process.js');
   const { DATABASE_KEYS } = await built('config/database-keys.js');
   const { USER_KEYS } = await built('config/user-keys.js');
+  const { PEER_KEYS } = await built('config/peer-keys.js');
   const { showValue } = await built('config/value-text.js');
   const { SHOW_TABLES, HELP_LINES } = await built('admin/show-tables.js');
   const isOwn = (name) => Object.hasOwn(OWN_SETTINGS, name);
@@ -232,9 +233,13 @@ export async function renderCompatibility(built, table, differences) {
     ]);
   return {
     'every setting': table(['setting', '', 'maitred'], global),
-    'every key of databases and users': table(
+    'every key of databases, users and peers': table(
       ['key', 'of', '', 'maitred'],
-      [...keys('databases', DATABASE_KEYS), ...keys('users', USER_KEYS)],
+      [
+        ...keys('databases', DATABASE_KEYS),
+        ...keys('users', USER_KEYS),
+        ...keys('peers', PEER_KEYS),
+      ],
     ),
     'every SHOW and command': [
       table(['SHOW', '', 'maitred'], showRows(SHOW_TABLES)),

@@ -85,7 +85,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #isPausedByLink = false;
   #isPausedByIntake = false;
   #isOutputFull = false;
-  #isRefused = false;
 
   constructor(id: number, accepted: Socket, unixPath: string | null, host: ClientHost) {
     this.id = id;
@@ -267,7 +266,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   #refuse(error: PoolerError, reason: string): void {
     if (!this.isClosed) {
-      this.#isRefused = true;
+      this.#login?.dispose();
+      this.#login = null;
       this.#host.logger.warn('client_login_failed', { ...this.logFields(), reason });
       this.disconnect(error);
     }
@@ -305,7 +305,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  /** @param isFull - whether requests that have been read must be dealt with before more come. */
   #pauseWhile(isFull: boolean): void {
     if (isFull !== this.#isPausedByIntake) {
       this.#isPausedByIntake = isFull;
@@ -577,12 +576,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return (
-      this.identity !== null ||
-      this.#login === null ||
-      this.cancelProgress !== null ||
-      this.#isRefused
-    );
+    return this.identity !== null || this.#login === null || this.cancelProgress !== null;
   }
 
   /** Closes the socket at once; the end of lingering. */

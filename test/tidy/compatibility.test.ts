@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SHOW_TABLES } from '../../src/admin/show-tables.ts';
 import { DATABASE_KEYS } from '../../src/config/database-keys.ts';
 import { GLOBAL_SETTINGS } from '../../src/config/global-settings.ts';
+import { PEER_KEYS } from '../../src/config/peer-keys.ts';
 import { USER_KEYS } from '../../src/config/user-keys.ts';
 
 const DOCUMENT = readFileSync(new URL('../../docs/COMPATIBILITY.md', import.meta.url), 'utf8');
@@ -34,8 +35,11 @@ describe('docs/COMPATIBILITY.md', () => {
     ...Object.keys(GLOBAL_SETTINGS),
     ...Object.keys(DATABASE_KEYS),
     ...Object.keys(USER_KEYS),
+    ...Object.keys(PEER_KEYS),
   ])('names the setting %s', (name) => {
-    expect(rowOf(`\`${name}\``)).toMatch(/\| (?:same|better|different|not yet|databases|users) \|/);
+    expect(rowOf(`\`${name}\``)).toMatch(
+      /\| (?:same|better|different|not yet|databases|users|peers) \|/,
+    );
   });
 
   it.each([...PGBOUNCER_TOPICS, ...Object.keys(SHOW_TABLES).map((topic) => topic.toUpperCase())])(

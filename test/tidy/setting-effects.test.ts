@@ -3,11 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { DATABASE_KEYS } from '../../src/config/database-keys.ts';
 import { GLOBAL_SETTINGS } from '../../src/config/global-settings.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { PEER_KEYS } from '../../src/config/peer-keys.ts';
 import type { Setting } from '../../src/config/setting.ts';
 import { USER_KEYS } from '../../src/config/user-keys.ts';
 import {
   DATABASE_EFFECTS,
   GLOBAL_EFFECTS,
+  PEER_EFFECTS,
   USER_EFFECTS,
   WITHOUT_EFFECT,
 } from './setting-effects.ts';
@@ -19,6 +21,7 @@ const LEVELS: readonly (readonly [level: string, table: Table, effects: Effects]
   ['pgbouncer', GLOBAL_SETTINGS, GLOBAL_EFFECTS],
   ['databases', DATABASE_KEYS, DATABASE_EFFECTS],
   ['users', USER_KEYS, USER_EFFECTS],
+  ['peers', PEER_KEYS, PEER_EFFECTS],
 ];
 
 /** An enumeration of which one value alone is supported has nothing to show. */

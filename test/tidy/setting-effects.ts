@@ -6,11 +6,13 @@ export type Effects = Readonly<Record<string, readonly [file: string, title: str
 
 const AUTH = 'integration/auth.test.ts';
 const EFFECTS = 'integration/setting-effects.test.ts';
+const HBA = 'integration/hba.test.ts';
 const HOSTS = 'integration/hosts.test.ts';
 const LIMITS = 'integration/limits.test.ts';
 const LOG = 'integration/log.test.ts';
 const METRICS = 'integration/metrics.test.ts';
 const OPERATIONS = 'integration/operations.test.ts';
+const PEERING = 'integration/peering.test.ts';
 const POOLING = 'integration/pooling.test.ts';
 const PROCESS = 'integration/process.test.ts';
 const STARTUP = 'integration/startup.test.ts';
@@ -27,6 +29,9 @@ export const GLOBAL_EFFECTS: Effects = {
   admin_users: ['integration/admin.test.ts', ROLES],
   application_name_add_host: [STARTUP, 'adds address and port of the client, once'],
   auth_file: [AUTH, 'is read again on RELOAD, not before'],
+  auth_hba_file: [HBA, 'is the first that matches database, user, connection and address'],
+  auth_ident_file: [HBA, 'of the ident file is reported too, and what needs its map is left out'],
+  auth_ldap_options: ['integration/ldap-faults.test.ts', 'admits by the right password alone'],
   auth_type: [AUTH, '%s admits user %s by the right password alone'],
   autodb_idle_timeout: [EFFECTS, 'forgets a database made from * that nobody uses'],
   cancel_wait_timeout: [TIMEOUTS, 'gives up a cancel request that cannot be sent'],
@@ -74,6 +79,7 @@ export const GLOBAL_EFFECTS: Effects = {
   metrics_listen_addr: [METRICS, 'serve nothing when the address is empty'],
   metrics_listen_port: [METRICS, 'that are taken are a warning, and clients are served'],
   min_pool_size: [POOLING, 'keeps min_pool_size of them open for a pool in use only'],
+  peer_id: [PEERING, 'is any while peer_id is 0; SET switches peering on, and old keys stay good'],
   pidfile: [OPERATIONS, 'holds the process id, and is gone afterwards'],
   pool_mode: [POOLING, 'takes the mode of the user over that of the database over the global one'],
   query_timeout: [TIMEOUTS, 'ends a query that runs too long, on the server as well'],
@@ -160,6 +166,13 @@ export const USER_EFFECTS: Effects = {
   query_wait_timeout: [EFFECTS, 'query_wait_timeout goes before that of the database'],
   reserve_pool_size: [EFFECTS, '%s holds for this user alone'],
   transaction_timeout: [EFFECTS, '%s holds for this user alone'],
+};
+
+/** Keys of an entry of `[peers]`. */
+export const PEER_EFFECTS: Effects = {
+  host: [PEERING, 'is passed on byte by byte, with a TTL that is one less'],
+  pool_size: [PEERING, 'gets pool_size requests at a time; all end by cancel_wait_timeout'],
+  port: [PEERING, 'is passed on byte by byte, with a TTL that is one less'],
 };
 
 /** Supported settings that do nothing, in PgBouncer either. */
