@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as prettier from 'prettier';
+import { renderCompatibility } from './compatibility.mjs';
 
 const root = new URL('../', import.meta.url);
 
@@ -30,6 +31,7 @@ const DOCUMENTS = [
     file: 'docs/SECURITY.md',
     render: async (current) => replaceSection(current, 'login failures', await renderFailures()),
   },
+  { file: 'docs/COMPATIBILITY.md', render: renderCompatibilityDoc },
 ];
 
 // ---- Markdown ----
@@ -135,6 +137,18 @@ async function renderFailures() {
   const { LOGIN_FAILURES } = await built('client/login-failure.js');
   const rows = Object.entries(LOGIN_FAILURES).map(([name, when]) => [`\`${name}\``, when]);
   return table(['reason', 'when'], rows);
+}
+
+// ---- docs/COMPATIBILITY.md ----
+
+async function renderCompatibilityDoc(current) {
+  const file = new URL('test/conformance/expected-differences.json', root);
+  const differences = JSON.parse(readFileSync(file, 'utf8'));
+  const chapters = await renderCompatibility(built, table, differences);
+  return Object.entries(chapters).reduce(
+    (text, [name, content]) => replaceSection(text, name, content),
+    current,
+  );
 }
 
 // ---- log events of docs/OPERATIONS.md ----

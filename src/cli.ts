@@ -17,9 +17,10 @@ import { switchUser } from './app/user-switch.ts';
 import { systemClock } from './base/clock.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config, Settings } from './config/config.ts';
-import { loadConfig } from './config/load.ts';
+import { isYamlFile, loadConfig } from './config/load.ts';
 import { LogFileError, LogOutput } from './log/log-output.ts';
 import { createLogger, type RootLogger } from './log/logger.ts';
+import { pgbouncerLine } from './log/pgbouncer-line.ts';
 import { openStandardError } from './log/standard-error.ts';
 import { Syslog, SYSLOG_PATH } from './log/syslog.ts';
 import { DatagramSocket } from './net/datagram-socket.ts';
@@ -29,6 +30,8 @@ const STDOUT = 1;
 const STDERR = 2;
 
 const NANOSECONDS_PER_US = 1000n;
+
+const CANNOT_LOAD = 'cannot load config file';
 
 function readText(file: string): string {
   return readFileSync(file, 'utf8');
@@ -89,12 +92,29 @@ function load({ file, verbose, user }: RunArguments): Config {
   return { ...config, settings };
 }
 
+/** Whoever reads the log of a PgBouncer finds the lines that it would have written. */
+function tellProblems(file: string, error: ConfigError): void {
+  if (isYamlFile(file)) {
+    writeSync(STDERR, `maitred: ${CANNOT_LOAD}\n${error.message}\n`);
+    return;
+  }
+  const common = { wallMs: systemClock.wallMs(), pid: process.pid, message: undefined };
+  for (const { message: problem } of error.problems) {
+    const line = { ...common, level: 'error', event: 'config_reload_failed' } as const;
+    writeSync(STDERR, pgbouncerLine({ ...line, fields: { problem } }));
+  }
+  const last = { ...common, level: 'fatal', event: 'start_failed' } as const;
+  writeSync(STDERR, pgbouncerLine({ ...last, fields: { error: CANNOT_LOAD } }));
+}
+
 function loadOrFail(args: RunArguments): Config {
   try {
     return load(args);
   } catch (error) {
     if (error instanceof ConfigError) {
-      fail(`cannot load config file\n${error.message}`);
+      tellProblems(args.file, error);
+      reportStart({ isUp: false, problem: CANNOT_LOAD });
+      process.exit(1);
     }
     throw error;
   }

@@ -24,7 +24,8 @@ export interface Answer {
   readonly notices: readonly Notice[];
   /** `null` if there is no result set. */
   readonly columns: readonly ColumnDescription[] | null;
-  readonly rows: readonly Row[];
+  /** Made as they are taken, of a snapshot that has been taken; null stands for no row. */
+  readonly rows: Iterable<Row | null>;
   /** The command tag for a number of rows; `null` for the answer to an empty query. */
   readonly tag: ((count: number) => string) | null;
 }
@@ -59,7 +60,7 @@ export function plainAnswer(tag: string, ...notices: readonly Notice[]): Answer 
 
 function tableAnswer(
   columns: readonly ColumnDescription[],
-  rows: readonly Row[],
+  rows: Iterable<Row | null>,
   tag: (count: number) => string,
 ): Answer {
   return { notices: [], columns, rows, tag };

@@ -1,4 +1,5 @@
 import {
+  type ColumnDescription,
   EMPTY_QUERY_RESPONSE,
   writeCommandComplete,
   writeErrorResponse,
@@ -18,10 +19,15 @@ export function replyNotice(notice: Notice): Buffer {
   return writeNoticeResponse({ severity, sqlstate, message, detail });
 }
 
-/** Builds rows in the formats asked for. */
-export function replyRows(answer: Answer, rows: readonly Row[], formats: ColumnFormats): Buffer {
-  const { columns } = answer;
-  return Buffer.concat(columns === null ? [] : rows.map((row) => encodeRow(row, columns, formats)));
+/** Builds rows in the formats asked for, one by one; null for each null among them. */
+export function* replyRows(
+  columns: readonly ColumnDescription[] | null,
+  rows: Iterable<Row | null>,
+  formats: ColumnFormats,
+): Generator<Buffer | null, undefined> {
+  for (const row of columns === null ? [] : rows) {
+    yield row === null ? null : encodeRow(row, columns ?? [], formats);
+  }
 }
 
 /** Builds the end of a reply. @param count - rows that went before it. */
@@ -29,15 +35,19 @@ export function replyTag(answer: Answer, count: number): Buffer {
   return answer.tag === null ? EMPTY_QUERY_RESPONSE : writeCommandComplete(answer.tag(count));
 }
 
-/** Builds the whole reply to a simple query but for ReadyForQuery: all in text format. */
-export function replyAnswer(answer: Answer): Buffer {
+/** Builds the reply to a simple query but for ReadyForQuery, message by message, as text. */
+export function* replyAnswer(answer: Answer): Generator<Buffer | null, undefined> {
   const { notices, columns, rows } = answer;
-  return Buffer.concat([
-    ...notices.map(replyNotice),
-    ...(columns === null ? [] : [describeColumns(columns, [])]),
-    replyRows(answer, rows, []),
-    replyTag(answer, rows.length),
-  ]);
+  yield* notices.map(replyNotice);
+  if (columns !== null) {
+    yield describeColumns(columns, []);
+  }
+  let count = 0;
+  for (const message of replyRows(columns, rows, [])) {
+    count += message === null ? 0 : 1;
+    yield message;
+  }
+  yield replyTag(answer, count);
 }
 
 /** Builds the reply to a command that succeeded. @param tag - used unless `done` has one. */

@@ -26,6 +26,7 @@ import {
 } from './console-errors.ts';
 import { replyAnswer, replyDone, replyError, replyFatal, replyReady } from './console-replies.ts';
 import type { Actor, CommandError, Control, SettledOutcome } from './control.ts';
+import { type ConsoleWork, ConsoleWorker } from './console-work.ts';
 import { ExtendedProtocol, type ExtendedRequest } from './extended-protocol.ts';
 import { type ConsoleRequest, decodeRequest } from './requests.ts';
 import { StatementStore } from './statement-store.ts';
@@ -47,6 +48,8 @@ export interface ConsoleSessionOptions {
   readonly audit: (commandText: string, actor: Actor) => void;
   /** Logs an error that was sent to the client. */
   readonly logError: (error: CommandError, actor: Actor) => void;
+  /** Calls back in a later turn of the event loop: long answers are made in slices. */
+  readonly defer: (action: () => void) => void;
 }
 
 interface Input {
@@ -93,6 +96,7 @@ export class ConsoleSession {
   readonly #block = new TransactionBlock();
   readonly #store = new StatementStore();
   readonly #extended: ExtendedProtocol;
+  readonly #worker: ConsoleWorker;
   #queuedBytes = 0;
   #pending: PendingCommand | null = null;
   #isPumping = false;
@@ -101,12 +105,18 @@ export class ConsoleSession {
 
   constructor(options: ConsoleSessionOptions) {
     this.#options = options;
+    this.#worker = new ConsoleWorker(options);
     this.#extended = new ExtendedProtocol({
       store: this.#store,
       block: this.#block,
       understand: (sql) => this.#understand(sql),
       answer: (command) => this.#answer(command),
     });
+  }
+
+  /** Whether a long answer is being made. */
+  get isBusy(): boolean {
+    return this.#worker.isBusy;
   }
 
   /**
@@ -156,6 +166,7 @@ export class ConsoleSession {
     this.#isClosed = true;
     this.#queue.length = 0;
     this.#queuedBytes = 0;
+    this.#worker.abandon();
     this.#takePending();
   }
 
@@ -164,7 +175,7 @@ export class ConsoleSession {
       return false;
     }
     // An error in between would be taken for the answer to the command that waits.
-    const isWaiting = this.#pending !== null;
+    const isWaiting = this.#pending !== null || this.#worker.isBusy;
     const isTooMuch =
       this.#queue.length >= MAX_QUEUED_MESSAGES ||
       input.bytes > MAX_QUEUED_BYTES - this.#queuedBytes;
@@ -187,7 +198,7 @@ export class ConsoleSession {
     }
     this.#isPumping = true;
     try {
-      while (this.#pending === null) {
+      while (this.#pending === null && !this.#worker.isBusy) {
         const input = this.#queue.shift();
         if (input === undefined) {
           break;
@@ -238,6 +249,8 @@ export class ConsoleSession {
       this.#options.send(outcome.messages);
     } else if (outcome.kind === 'error') {
       this.#replyError(outcome, true);
+    } else if (outcome.kind === 'work') {
+      this.#work(outcome.work, true);
     } else {
       this.#act(outcome.command, true);
     }
@@ -249,7 +262,10 @@ export class ConsoleSession {
     if (command.kind === 'error') {
       this.#replyError(command, false);
     } else if (!isAction(command)) {
-      this.#answerAll(command.kind === 'sequence' ? command.commands : [command]);
+      this.#work(
+        this.#answerAll(command.kind === 'sequence' ? command.commands : [command]),
+        false,
+      );
     } else if (this.#block.isFailed) {
       this.#replyError(inFailedTransaction(), false);
     } else {
@@ -258,17 +274,27 @@ export class ConsoleSession {
   }
 
   /** Answers the commands of one simple query, up to the first that fails. */
-  #answerAll(commands: readonly PassiveCommand[]): void {
-    const messages: Buffer[] = [];
+  *#answerAll(commands: readonly PassiveCommand[]): ConsoleWork {
     for (const command of commands) {
       const answer = this.#answer(command);
       if ('kind' in answer) {
-        this.#replyError(answer, false, messages);
-        return;
+        return answer;
       }
-      messages.push(replyAnswer(answer));
+      yield* replyAnswer(answer);
     }
-    this.#options.send(Buffer.concat([...messages, this.#ready()]));
+    return null;
+  }
+
+  /** Sends an answer in slices; what arrives meanwhile waits. */
+  #work(work: ConsoleWork, isExtended: boolean): void {
+    this.#worker.run(work, (error, unsent) => {
+      if (error !== null) {
+        this.#replyError(error, isExtended, unsent);
+      } else {
+        this.#options.send(Buffer.concat(isExtended ? unsent : [...unsent, this.#ready()]));
+      }
+      this.#pump();
+    });
   }
 
   /** Reads a query and checks that this client may give it. */

@@ -19,7 +19,9 @@ import { replyNotice, replyRows, replyTag } from './console-replies.ts';
 import type { CommandError } from './control.ts';
 import { describeColumns, PORTAL_SUSPENDED } from './extended-replies.ts';
 import type { ColumnFormats } from './format-codes.ts';
+import type { ConsoleWork } from './console-work.ts';
 import type { ConsoleRequest } from './requests.ts';
+import type { Row } from './row-condition.ts';
 import type { Portal, Statement, StatementStore } from './statement-store.ts';
 import type { TransactionBlock } from './transaction-block.ts';
 
@@ -32,10 +34,11 @@ export type ExtendedRequest = Extract<
   { readonly kind: 'parse' | 'bind' | 'describe' | 'execute' | 'close' }
 >;
 
-/** What becomes of a message: bytes to send, an error, or a command to carry out. */
+/** What becomes of a message: bytes to send, an error, a command to carry out, or rows to make. */
 export type ExtendedOutcome =
   | { readonly kind: 'reply'; readonly messages: Buffer }
   | { readonly kind: 'act'; readonly command: ActionCommand }
+  | { readonly kind: 'work'; readonly work: ConsoleWork }
   | CommandError;
 
 /** What the extended protocol needs of its session. */
@@ -147,32 +150,43 @@ export class ExtendedProtocol {
       return { kind: 'act', command };
     }
     const answer = portal.answer ?? this.#host.answer(command);
-    return isError(answer) ? answer : this.#sendRows(portal, answer, { isFirst, maxRows });
+    return isError(answer)
+      ? answer
+      : { kind: 'work', work: this.#sendRows(portal, answer, { isFirst, maxRows }) };
   }
 
-  #sendRows(
+  /** The first Execute of a portal makes all rows: a later one goes on where it has ended. */
+  *#sendRows(
     portal: Portal,
     answer: Answer,
     { isFirst, maxRows }: { readonly isFirst: boolean; readonly maxRows: number },
-  ): ExtendedOutcome {
+  ): ConsoleWork {
+    if (portal.rows === null) {
+      const all: Row[] = [];
+      for (const row of answer.rows) {
+        if (row !== null) {
+          all.push(row);
+        }
+        yield null;
+      }
+      portal.rows = all;
+    }
     const start = portal.sentCount;
-    const end = maxRows === 0 ? answer.rows.length : start + maxRows;
-    const rows = answer.rows.slice(start, end);
+    const rows = portal.rows.slice(start, maxRows === 0 ? undefined : start + maxRows);
     portal.sentCount += rows.length;
     portal.answer = answer;
     // As PostgreSQL, which does not look whether the last row wanted is the last one there is.
     const isSuspended = answer.columns !== null && maxRows > 0 && rows.length === maxRows;
     if (!isSuspended) {
       // What has been sent is not kept.
-      portal.answer = { ...answer, rows: [] };
+      portal.rows = [];
       portal.sentCount = 0;
     } else if (this.#host.store.keptRows > MAX_KEPT_ROWS) {
       return tooMany('rows of suspended portals');
     }
-    return reply(
-      ...(isFirst ? answer.notices.map(replyNotice) : []),
-      replyRows(answer, rows, portal.formats),
-      isSuspended ? PORTAL_SUSPENDED : replyTag(answer, rows.length),
-    );
+    yield* isFirst ? answer.notices.map(replyNotice) : [];
+    yield* replyRows(answer.columns, rows, portal.formats);
+    yield isSuspended ? PORTAL_SUSPENDED : replyTag(answer, rows.length);
+    return null;
   }
 }

@@ -32,8 +32,8 @@ export interface RowQuery {
   /** The table. */
   readonly topic: TableTopic;
   readonly columns: readonly ColumnDescription[];
-  /** Takes a snapshot and chooses. */
-  readonly rows: (control: Control) => readonly Row[];
+  /** Takes a snapshot at once, and chooses among its rows one by one; null stands for no row. */
+  readonly rows: (control: Control) => Iterable<Row | null>;
   /** The command tag for a number of rows. */
   readonly tag: (count: number) => string;
 }
@@ -76,22 +76,57 @@ function compareNullable(column: ColumnDescription, a: string | null, b: string 
   return compareCells(column, a, b);
 }
 
-function choose(rows: readonly Row[], choice: Choice): readonly Row[] {
+function sorted(rows: readonly Row[], keys: readonly SortKey[]): readonly Row[] {
+  return rows.toSorted((a, b) => {
+    for (const { column, index, isDescending } of keys) {
+      const order = compareNullable(column, a[index] ?? null, b[index] ?? null);
+      if (order !== 0) {
+        return isDescending ? -order : order;
+      }
+    }
+    return 0;
+  });
+}
+
+/** Yields null for each row that is not chosen, so that whoever takes them may pause in between. */
+function* choose(rows: Iterable<Row | null>, choice: Choice): Generator<Row | null> {
   const { where, sortKeys, limit, offset } = choice;
-  const found = where === null ? rows : rows.filter((row) => where(row) === true);
-  const sorted =
-    sortKeys.length === 0
-      ? found
-      : found.toSorted((a, b) => {
-          for (const { column, index, isDescending } of sortKeys) {
-            const order = compareNullable(column, a[index] ?? null, b[index] ?? null);
-            if (order !== 0) {
-              return isDescending ? -order : order;
-            }
-          }
-          return 0;
-        });
-  return sorted.slice(offset, limit === null ? undefined : offset + limit);
+  const end = limit === null ? Number.POSITIVE_INFINITY : offset + limit;
+  if (sortKeys.length > 0) {
+    const found: Row[] = [];
+    for (const row of rows) {
+      if (row !== null && (where === null || where(row) === true)) {
+        found.push(row);
+      }
+      yield null;
+    }
+    yield* sorted(found, sortKeys).slice(offset, limit === null ? undefined : end);
+    return;
+  }
+  let index = 0;
+  for (const row of rows) {
+    if (index >= end) {
+      return;
+    }
+    const isFound = row !== null && (where === null || where(row) === true);
+    yield isFound && index >= offset ? row : null;
+    index += isFound ? 1 : 0;
+  }
+}
+
+function* count(rows: Iterable<Row | null>): Generator<Row | null> {
+  let total = 0;
+  for (const row of rows) {
+    total += row === null ? 0 : 1;
+    yield null;
+  }
+  yield [String(total)];
+}
+
+function* projected(rows: Iterable<Row | null>, indexes: readonly number[]): Generator<Row | null> {
+  for (const row of rows) {
+    yield row === null ? null : indexes.map((index) => row[index] ?? null);
+  }
 }
 
 function parseSortKeys(
@@ -184,16 +219,16 @@ function refuseTable(name: string): ParsedRowQuery {
 
 function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
   const table = SHOW_TABLES[topic];
-  const chosen = (control: Control): readonly Row[] => choose(table.rows(control), choice);
-  const tag = (count: number): string => `SELECT ${String(count)}`;
+  const chosen = (control: Control): Iterable<Row | null> => choose(table.rows(control), choice);
+  const tag = (rows: number): string => `SELECT ${String(rows)}`;
   if (select === 'all') {
     return { topic, columns: table.columns, rows: chosen, tag };
   }
   if (select === 'count') {
     // LIMIT and OFFSET choose among the one row that the count is.
-    const counted = (control: Control): readonly Row[] => {
+    const counted = (control: Control): Iterable<Row | null> => {
       const all = choose(table.rows(control), { ...choice, limit: null, offset: 0 });
-      return choose([[String(all.length)]], { ...choice, where: null, sortKeys: [] });
+      return choose(count(all), { ...choice, where: null, sortKeys: [] });
     };
     return { topic, columns: [columnOf('count', 'int8')], rows: counted, tag };
   }
@@ -202,8 +237,7 @@ function project(topic: TableTopic, select: Select, choice: Choice): RowQuery {
     const column = table.columns[indexes[position] ?? -1];
     return column === undefined ? [] : [{ ...column, name: alias ?? column.name }];
   });
-  const rows = (control: Control): readonly Row[] =>
-    chosen(control).map((row) => indexes.map((index) => row[index] ?? null));
+  const rows = (control: Control): Iterable<Row | null> => projected(chosen(control), indexes);
   return { topic, columns, rows, tag };
 }
 

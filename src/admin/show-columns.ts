@@ -43,8 +43,11 @@ export interface ShowColumn<Row> {
 /** A result set of the console. */
 export interface ShowTable {
   readonly columns: readonly ColumnDescription[];
-  /** Takes a snapshot and returns its rows as they go on the wire, in order. */
-  readonly rows: (control: Control) => readonly (readonly (string | null)[])[];
+  /**
+   * Takes a snapshot at once, and makes its rows as they go on the wire one by one, as they are
+   * taken: all of them tell of the moment of the call.
+   */
+  readonly rows: (control: Control) => Iterable<readonly (string | null)[]>;
 }
 
 /** A whole number in decimal digits, never in exponent form; what is left of it is cut off. */
@@ -84,17 +87,26 @@ export function column<Row>(
 /**
  * Makes a table of columns and a source of rows.
  *
- * @param rows - returns the rows in the order in which they are shown.
+ * @param rows - takes the snapshot when it is called, and returns the rows in the order in which
+ * they are shown; they may be made as they are taken.
  */
 export function defineTable<Row>(
   columns: readonly ShowColumn<Row>[],
-  rows: (control: Control) => readonly Row[],
+  rows: (control: Control) => Iterable<Row>,
 ): ShowTable {
   return {
     columns: columns.map(({ name, type }) => columnOf(name, type)),
-    rows: (control) =>
-      rows(control).map((row) => columns.map(({ type, value }) => cellText(value(row), type))),
+    rows: (control) => textRows(columns, rows(control)),
   };
+}
+
+function* textRows<Row>(
+  columns: readonly ShowColumn<Row>[],
+  rows: Iterable<Row>,
+): Generator<readonly (string | null)[]> {
+  for (const row of rows) {
+    yield columns.map(({ type, value }) => cellText(value(row), type));
+  }
 }
 
 /** Sorts a copy of `rows` by one or more keys, by code unit as `strcmp` does, not by language. */

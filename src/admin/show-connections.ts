@@ -11,7 +11,8 @@ const US_PER_SECOND = 1_000_000;
 
 interface ConnectionRow {
   readonly type: 'C' | 'S';
-  readonly connection: ConnectionSnapshot & { readonly state: string };
+  readonly connection: ConnectionSnapshot;
+  readonly state: string;
   readonly timestamps: TimestampFormatter;
 }
 
@@ -29,11 +30,11 @@ const COLUMNS: readonly ShowColumn<ConnectionRow>[] = [
   column('user', 'text', ({ connection }) => connection.user ?? '(nouser)'),
   column('database', 'text', ({ connection }) => connection.database ?? '(nodb)'),
   column('replication', 'text', ({ connection }) => connection.replication),
-  column('state', 'text', ({ connection }) => connection.state),
-  column('addr', 'text', ({ connection }) => connection.addr),
-  column('port', 'int4', ({ connection }) => connection.port),
-  column('local_addr', 'text', ({ connection }) => connection.localAddr),
-  column('local_port', 'int4', ({ connection }) => connection.localPort),
+  column('state', 'text', ({ state }) => state),
+  column('addr', 'text', ({ connection }) => connection.ends.addr),
+  column('port', 'int4', ({ connection }) => connection.ends.port),
+  column('local_addr', 'text', ({ connection }) => connection.ends.localAddr),
+  column('local_port', 'int4', ({ connection }) => connection.ends.localPort),
   column('connect_time', 'text', ({ connection, timestamps }) =>
     timestamps.format(connection.connectTimeMs),
   ),
@@ -52,12 +53,14 @@ const COLUMNS: readonly ShowColumn<ConnectionRow>[] = [
   column('id', 'int4', ({ connection }) => connection.id),
 ];
 
-function connectionRows(
+function* connectionRows(
   type: 'C' | 'S',
   connections: readonly (ClientSnapshot | ServerSnapshot)[],
-): readonly ConnectionRow[] {
+): Generator<ConnectionRow> {
   const timestamps = new TimestampFormatter();
-  return connections.map((connection) => ({ type, connection, timestamps }));
+  for (const connection of connections) {
+    yield { type, connection, state: connection.state, timestamps };
+  }
 }
 
 /** SHOW CLIENTS, in the order of the snapshot. */
@@ -91,14 +94,12 @@ const SOCKET_COLUMNS: readonly ShowColumn<SocketRow>[] = [
   column('send_avail', 'int4', () => 0),
 ];
 
-function socketRows(sockets: readonly SocketSnapshot[]): readonly SocketRow[] {
+function* socketRows(sockets: readonly SocketSnapshot[]): Generator<SocketRow> {
   const timestamps = new TimestampFormatter();
-  return sockets.map((socket) => ({
-    type: socket.type,
-    connection: { ...socket.connection, state: socket.state },
-    timestamps,
-    socket,
-  }));
+  for (const socket of sockets) {
+    const { type, connection, state } = socket;
+    yield { type, connection, state, timestamps, socket };
+  }
 }
 
 /** SHOW SOCKETS, in the order of the snapshot. */
@@ -137,8 +138,8 @@ export const SHOW_WAITS: ShowTable = defineTable<WaitRow>(
     column('wait_us', 'int4', ({ client }) => client.waitUs % US_PER_SECOND),
     column('since', 'text', ({ client, timestamps }) => timestamps.format(client.requestTimeMs)),
     column('id', 'int4', ({ client }) => client.id),
-    column('addr', 'text', ({ client }) => client.addr),
-    column('port', 'int4', ({ client }) => client.port),
+    column('addr', 'text', ({ client }) => client.ends.addr),
+    column('port', 'int4', ({ client }) => client.ends.port),
     column('application_name', 'text', ({ client }) => client.applicationName),
   ],
   (control) => waitRows(control.clients()),

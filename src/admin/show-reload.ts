@@ -31,5 +31,5 @@ export function reloadPlanRows(
   control: Control,
 ): readonly (readonly (string | null)[])[] | CommandError {
   const plan = control.planReload();
-  return 'kind' in plan ? plan : tableOf(plan).rows(control);
+  return 'kind' in plan ? plan : [...tableOf(plan).rows(control)];
 }

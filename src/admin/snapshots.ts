@@ -31,6 +31,18 @@ export interface PoolSnapshot {
   readonly loadBalanceHosts: string | null;
 }
 
+/**
+ * The two ends of a connection. They never change, and asking the system for them is slow: they are
+ * asked for when they are shown, not with the snapshot. Empty and 0 if it is closed by then.
+ */
+export interface ConnectionEnds {
+  /** Address of the peer, `unix` for a Unix socket. */
+  readonly addr: string;
+  readonly port: number;
+  readonly localAddr: string;
+  readonly localPort: number;
+}
+
 /** What client and server connections have in common. */
 export interface ConnectionSnapshot {
   /** Number from one counter for clients and servers, never reused while the pooler runs. */
@@ -40,11 +52,7 @@ export interface ConnectionSnapshot {
   /** `null` while unknown, as for a cancel request. */
   readonly database: string | null;
   readonly replication: 'none' | 'logical' | 'physical';
-  /** Address of the peer, `unix` for a Unix socket. */
-  readonly addr: string;
-  readonly port: number;
-  readonly localAddr: string;
-  readonly localPort: number;
+  readonly ends: ConnectionEnds;
   /** Milliseconds since 1970 UTC. */
   readonly connectTimeMs: number;
   /** Start of the latest request in ms since 1970 UTC; the time of connecting if there was none. */

@@ -11,6 +11,7 @@ import {
 } from './console-errors.ts';
 import type { CommandError } from './control.ts';
 import { type ColumnFormats, spreadFormats } from './format-codes.ts';
+import type { Row } from './row-condition.ts';
 
 /** Most named statements of one session. */
 export const MAX_STATEMENTS = 100;
@@ -32,6 +33,8 @@ export interface Portal extends Statement {
   readonly formats: ColumnFormats;
   /** Set by the first Execute; `null` before it, and for commands that act. */
   answer: Answer | null;
+  /** All rows, made by the first Execute; `null` before it. */
+  rows: readonly Row[] | null;
   /** Rows sent so far, count. */
   sentCount: number;
   hasRun: boolean;
@@ -98,7 +101,7 @@ export class StatementStore {
       return protocolViolation(`${asked} but query has ${String(width)} columns`);
     }
     const portal = { ...statement, name, formats: spread };
-    const bound: Portal = { ...portal, answer: null, sentCount: 0, hasRun: false };
+    const bound: Portal = { ...portal, answer: null, rows: null, sentCount: 0, hasRun: false };
     this.#portals.set(name, bound);
     return bound;
   }
@@ -111,8 +114,8 @@ export class StatementStore {
   /** Rows that portals keep for a later Execute, count. */
   get keptRows(): number {
     let count = 0;
-    for (const { answer, sentCount } of this.#portals.values()) {
-      count += answer === null ? 0 : answer.rows.length - sentCount;
+    for (const { rows, sentCount } of this.#portals.values()) {
+      count += rows === null ? 0 : rows.length - sentCount;
     }
     return count;
   }

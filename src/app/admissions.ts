@@ -240,6 +240,16 @@ export class Admissions implements ClientHost {
       send: (messages) => {
         client.writeConsole(messages);
       },
+      defer: (action) => {
+        setImmediate(() => {
+          try {
+            action();
+            client.onConsoleProgress();
+          } catch (error) {
+            client.onStreamFault(error);
+          }
+        });
+      },
       audit: (text, actor) => {
         this.logger.info('console_command_issued', { client: client.id, ...actor }, text);
       },

@@ -13,12 +13,12 @@ import type {
 } from '../admin/snapshots.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { DatabaseConfig } from '../config/config.ts';
-import { User } from '../pool/database.ts';
 import { positive } from '../pool/effective-settings.ts';
 import { ClientState, ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import { ServerConnection } from '../server/server-connection.ts';
 import { hostsOf } from '../server/server-target.ts';
+import { LazyEnds } from './connection-ends.ts';
 import { CONSOLE_USER } from './admissions.ts';
 import type { Pooler } from './pooler.ts';
 
@@ -112,7 +112,6 @@ export class Snapshots {
   }
 
   #client(client: ClientConnection): ClientSnapshot {
-    const { remote, local } = client;
     const isWaiting =
       client.state === ClientState.Waiting || client.state === ClientState.WaitingLogin;
     const isActive = client.link !== null || this.#pooler.admissions.consoles.has(client);
@@ -123,10 +122,10 @@ export class Snapshots {
       user: client.identity?.user.name ?? null,
       database: client.identity?.databaseName ?? null,
       replication: client.replication?.kind ?? 'none',
-      addr: remote.address,
-      port: client.isRemoteUnix ? this.#pooler.settings.listenPort : remote.port,
-      localAddr: client.unixPath === null ? local.address : 'unix',
-      localPort: client.unixPath === null ? local.port : this.#pooler.settings.listenPort,
+      ends: new LazyEnds(
+        client,
+        client.unixPath === null ? null : this.#pooler.settings.listenPort,
+      ),
       connectTimeMs: this.#wall(client.connectedAtMs),
       requestTimeMs: this.#wall(client.lastRequestMs),
       waitUs: sinceMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - sinceMs) * 1000),
@@ -156,8 +155,7 @@ export class Snapshots {
   }
 
   #server(pool: RelayPool, server: ServerConnection): ServerSnapshot {
-    const { remote, local } = server;
-    const isUnix = remote.address === 'unix';
+    const { remote } = server;
     const client = server.link.client;
     const startMs = client?.queryStartMs ?? 0;
     return {
@@ -166,10 +164,7 @@ export class Snapshots {
       user: pool.user.name,
       database: pool.database.name,
       replication: server.owner?.replication?.kind ?? 'none',
-      addr: remote.address,
-      port: remote.port,
-      localAddr: isUnix ? 'unix' : local.address,
-      localPort: local.port,
+      ends: new LazyEnds(server, remote.address === 'unix' ? remote.port : null),
       connectTimeMs: this.#wall(server.connectedAtMs),
       requestTimeMs: this.#wall(server.lastActivityMs),
       waitUs: startMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - startMs) * 1000),
@@ -275,38 +270,40 @@ export class Snapshots {
     return rows;
   }
 
-  /** All known users, the console's own included. */
+  /** All known users: those of the files, those who came in, and the console's own. */
   users(): UserSnapshot[] {
-    const { registry, settings, credentials } = this.#pooler;
-    const absent = credentials.userNames.filter((name) => !registry.users.has(name));
-    // Who is in auth_file only has neither settings nor connections of its own.
-    const known = [...registry.users.values(), ...absent.map((name) => new User(name, null))];
-    const rows = known.map((user): UserSnapshot => ({
-      name: user.name,
-      poolSize: user.config?.poolSize ?? null,
-      reservePoolSize: user.config?.reservePoolSize ?? null,
-      poolMode: user.config?.poolMode ?? null,
-      maxUserConnections: positive(user.config?.maxUserConnections, settings.maxUserConnections),
-      currentConnections: user.serverCount,
-      maxUserClientConnections: positive(
-        user.config?.maxUserClientConnections,
-        settings.maxUserClientConnections,
-      ),
-      currentClientConnections: user.clientCount,
-    }));
-    if (!known.some(({ name }) => name === CONSOLE_USER)) {
-      rows.push({
-        name: CONSOLE_USER,
-        poolSize: null,
-        reservePoolSize: null,
-        poolMode: null,
-        maxUserConnections: 0,
-        currentConnections: 0,
-        maxUserClientConnections: 0,
-        currentClientConnections: 0,
-      });
-    }
-    return rows;
+    const { registry, settings, config } = this.#pooler;
+    return [...this.#userNames()].map((name): UserSnapshot => {
+      const user = registry.users.get(name);
+      const keys = user?.config ?? config.users.get(name) ?? null;
+      const isConsole = user === undefined && name === CONSOLE_USER;
+      return {
+        name,
+        poolSize: keys?.poolSize ?? null,
+        reservePoolSize: keys?.reservePoolSize ?? null,
+        poolMode: keys?.poolMode ?? null,
+        maxUserConnections: isConsole
+          ? 0
+          : positive(keys?.maxUserConnections, settings.maxUserConnections),
+        currentConnections: user?.serverCount ?? 0,
+        maxUserClientConnections: isConsole
+          ? 0
+          : positive(keys?.maxUserClientConnections, settings.maxUserClientConnections),
+        currentClientConnections: user?.clientCount ?? 0,
+      };
+    });
+  }
+
+  #userNames(): Set<string> {
+    const { registry, credentials, config } = this.#pooler;
+    const forced = [...config.databases.values()].flatMap(({ user }) => user ?? []);
+    return new Set([
+      ...registry.users.keys(),
+      ...credentials.userNames,
+      ...config.users.keys(),
+      ...forced,
+      CONSOLE_USER,
+    ]);
   }
 
   /** All configured peers. */
@@ -331,7 +328,7 @@ export class Snapshots {
 
   /** The counts of SHOW LISTS. */
   lists(): ListsSnapshot {
-    const { registry, clients, logins, credentials } = this.#pooler;
+    const { registry, clients, logins } = this.#pooler;
     let idle = 0;
     let servers = 0;
     for (const pool of registry.pools) {
@@ -340,7 +337,7 @@ export class Snapshots {
     }
     return {
       databases: registry.databases.size + 1,
-      users: new Set([CONSOLE_USER, ...registry.users.keys(), ...credentials.userNames]).size,
+      users: this.#userNames().size,
       peers: this.peers().length,
       pools: registry.pools.length + 1,
       peerPools: this.peerPools().length,

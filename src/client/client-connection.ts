@@ -317,6 +317,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       const who = { ...this.logFields(), ...this.#entrance.claim };
       this.#host.logger.warn('client_login_failed', { ...who, reason });
       this.#host.guard.onRefused(this, error, reason);
+      this.#login?.dispose();
+      this.#login = null;
       this.disconnect(error);
     }
   }
@@ -339,7 +341,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       } else {
         intake.hold(chunk, 0, end);
       }
-      this.#pauseIfFull(intake);
+      this.#pauseWhile(intake.isFull);
     }
     if (this.#isSuspendWanted) {
       this.suspend();
@@ -361,9 +363,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #pauseIfFull(intake: RequestIntake): void {
-    if (intake.isFull !== this.#isPausedByIntake) {
-      this.#isPausedByIntake = intake.isFull;
+  #pauseWhile(isFull: boolean): void {
+    if (isFull !== this.#isPausedByIntake) {
+      this.#isPausedByIntake = isFull;
       this.#updateReading();
     }
   }
@@ -386,6 +388,14 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.disconnect(poolerError('pqexecDisallowed'));
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
+    }
+    this.#pauseWhile(this.#console?.dialogue.isBusy ?? false);
+  }
+
+  /** The console has gone on with a long answer: once it is whole, what follows is read. */
+  onConsoleProgress(): void {
+    if (this.#console?.dialogue.isBusy === false) {
+      this.#onConsoleData(NO_BYTES);
     }
   }
 
@@ -530,7 +540,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.link?.onClientData(held, 0, held.length);
     }
     if (this.#intake !== null) {
-      this.#pauseIfFull(this.#intake);
+      this.#pauseWhile(this.#intake.isFull);
     }
   }
 
@@ -549,7 +559,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.pool.withdraw(this);
     intake.cancelFirst();
-    this.#pauseIfFull(intake);
+    this.#pauseWhile(intake.isFull);
     return true;
   }
 

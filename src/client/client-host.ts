@@ -22,6 +22,8 @@ export interface ConsoleDialogue {
    * @returns false when the connection must be closed.
    */
   onMessage(code: number, body: Buffer): boolean;
+  /** Whether a long answer is being made, so that messages behind it had better wait. */
+  readonly isBusy: boolean;
   /** A cancel request for this console. */
   onCancel(): void;
   /** The connection is gone. */

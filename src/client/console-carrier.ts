@@ -27,7 +27,8 @@ export class ConsoleCarrier {
    * Hands on the messages in `bytes`, and what an earlier call has left.
    *
    * @param isFull - whether the client does not take its answers: the rest of the messages waits
-   *   for the next call, so that a client that never reads cannot make answers pile up.
+   *   for the next call, so that a client that never reads cannot make answers pile up. It waits
+   *   as well while a long answer is being made.
    * @returns what is to become of the connection.
    */
   onData(bytes: Buffer, isFull: () => boolean): 'stay' | 'terminate' | 'close' | 'refused' | 'bad' {
@@ -40,7 +41,7 @@ export class ConsoleCarrier {
       } else if (!this.dialogue.onMessage(code, body)) {
         verdict = 'close';
       }
-      return verdict === 'stay' && !isFull();
+      return verdict === 'stay' && !isFull() && !this.dialogue.isBusy;
     });
     return problem === null ? verdict : 'bad';
   }

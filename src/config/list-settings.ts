@@ -24,19 +24,25 @@ function currentValue(config: Config, name: string, setting: Setting): SettingVa
   );
 }
 
+/** As the default stands in PgBouncer's own table: a file mode is octal there, other than its value. */
+function showDefault(setting: Setting): string | null {
+  const { octal, default: value } = setting;
+  return octal && typeof value === 'number' ? `0${value.toString(8)}` : showValue(value, setting);
+}
+
 /**
  * Lists all global settings for SHOW CONFIG.
  *
  * @param config - The configuration in use.
  * @returns PgBouncer's names, order and spelling of the values: times in seconds, switches as 0
- * and 1, unix_socket_mode in decimal.
+ * and 1, the value of unix_socket_mode in decimal.
  * @source PgBouncer, SHOW CONFIG.
  */
 export function listSettings(config: Config): readonly ListedSetting[] {
   return SETTINGS_IN_SHOW_ORDER.map(([key, setting]) => ({
     key,
     value: showValue(currentValue(config, key, setting), setting),
-    default: setting.hasDefault ? showValue(setting.default, setting) : null,
+    default: setting.hasDefault ? showDefault(setting) : null,
     changeable: setting.reloadable,
   }));
 }

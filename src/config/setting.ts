@@ -104,6 +104,9 @@ export interface SettingSpec<D, S extends Support> {
 /** Largest value of PgBouncer's 32-bit integers, used as the upper bound of counts. */
 export const INT_MAX = 2_147_483_647;
 
+/** Largest value of PgBouncer's unsigned 32-bit integers. */
+export const UINT_MAX = 4_294_967_295;
+
 /** Longest accepted time in ms: INT_MAX seconds, about 68 years. */
 export const TIME_MAX_MS = INT_MAX * 1000;
 

@@ -1,5 +1,5 @@
 import { MAX_PEER_ID } from './peer-keys.ts';
-import { int, INT_MAX, list, onOff, size, str, time } from './setting.ts';
+import { int, INT_MAX, UINT_MAX, list, onOff, size, str, time } from './setting.ts';
 import { checkSocketDir } from './text-checks.ts';
 
 /** Longest time of keepalive that Linux takes. @source tcp(7): MAX_TCP_KEEPIDLE */
@@ -56,6 +56,7 @@ export const NETWORK_SETTINGS = {
   max_packet_size: size({
     default: INT_MAX,
     min: 1024,
+    max: UINT_MAX,
     doc: 'Largest message accepted; a longer one ends the connection.',
   }),
   tcp_keepalive: onOff({

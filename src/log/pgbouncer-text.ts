@@ -77,7 +77,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   stats: plain((fields) => statsText(fields, 'us')),
   // Configuration
   config_reload_failed: plain(({ problem }) =>
-    problem === undefined ? 'config file loading failed' : show(problem),
+    problem === undefined ? 'config file loading failed' : withoutPlace(show(problem)),
   ),
   config_warning: plain(({ problem, database, needsRestart }) =>
     withValue(show(problem), database ?? needsRestart),
@@ -106,6 +106,9 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       `login attempt: db=${show(database)} user=${show(user)} tls=${show(tls)} replication=${show(replication)}`,
   ),
   client_login_failed: prefixed(({ database, user, reason }) => {
+    if (reason === 'no such user') {
+      return `no such user: ${show(user)}`;
+    }
     const who = user === undefined ? '' : ` db=${show(database)} user=${show(user)}`;
     return `login failed:${who} (${show(reason)})`;
   }),
@@ -258,6 +261,11 @@ export function statsText(fields: Fields, unit: 'us' | 'μs'): string {
     `query ${whole('queryTimeUs')} ${unit}`,
     `wait ${whole('waitTimeUs')} ${unit}`,
   ].join(', ');
+}
+
+/** Takes `FILE:LINE:COLUMN: ` away where the text says the place in PgBouncer's own words. */
+function withoutPlace(problem: string): string {
+  return problem.replace(/^.*?:\d+:\d+: (?=.* in configuration \()/, '');
 }
 
 function withValue(sentence: string, value: unknown): string {

@@ -242,7 +242,7 @@ export class Link {
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
     if (client.isLeaving && this.mayPart) {
       client.disconnect(poolerError('drained'));
-    } else if (!isIdle && poolMode === 'statement') {
+    } else if (this.refuses(this.transactionStatus)) {
       client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&
@@ -286,6 +286,14 @@ export class Link {
   }
 
   // ---- messages that matter here ----
+
+  /**
+   * Whether the client is disconnected for being in a transaction. It must not get the
+   * ReadyForQuery that says so: it would take the transaction for begun.
+   */
+  refuses(status: number): boolean {
+    return status !== TransactionStatus.Idle && this.server.pool.limits.poolMode === 'statement';
+  }
 
   /** @returns false when the message is malformed. */
   onReadyForQuery(status: number, disposition: number): boolean {

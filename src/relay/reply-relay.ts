@@ -97,7 +97,9 @@ export class ReplyRelay {
         break;
       }
       const messageEnd = missing > 0 ? end : offset + 1 + length;
-      if (disposition === Disposition.Skip) {
+      const isRefused =
+        code === BackendCode.ReadyForQuery && this.#link.refuses(chunk[offset + HEADER_BYTES]!);
+      if (disposition === Disposition.Skip || isRefused) {
         this.#flush(chunk, runStart, offset, isBorrowed);
         runStart = messageEnd;
       }

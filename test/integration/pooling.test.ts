@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { BackendError, decodeErrorFields } from '../support/backend-messages.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
@@ -161,7 +162,10 @@ describe('statement mode', () => {
       const [a, b] = await scene.logins(2);
       const pid = await backendPid(b);
       a.send(message);
-      const error = await a.readError();
+      const messages = await a.readUntil('E');
+      // Whoever sees ReadyForQuery takes the transaction for begun.
+      expect(messages.map(({ type }) => type)).not.toContain('Z');
+      const error = new BackendError(decodeErrorFields(messages.at(-1)?.body ?? Buffer.of(0)));
       expect([error.severity, error.sqlState]).toEqual(['FATAL', '0A000']);
       expect(error.text).toBe('transaction blocks not allowed in statement pooling mode');
       await a.readToEnd();

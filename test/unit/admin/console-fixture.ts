@@ -10,6 +10,8 @@ export class ConsoleFixture {
   readonly audited: string[] = [];
   /** Errors sent, as they are logged. */
   readonly loggedErrors: string[] = [];
+  /** Work put off to a later turn of the event loop. */
+  readonly deferred: (() => void)[] = [];
   readonly session: ConsoleSession;
   #sent: Buffer[] = [];
 
@@ -19,6 +21,7 @@ export class ConsoleFixture {
       actor: { user: 'alice', address: '192.0.2.1:5000' },
       role,
       send: (messages) => this.#sent.push(messages),
+      defer: (action) => this.deferred.push(action),
       audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
       logError: ({ message }, actor) => this.loggedErrors.push(`${actor.user}: ${message}`),
     });

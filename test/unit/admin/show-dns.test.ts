@@ -9,7 +9,7 @@ it('shows host names in order, with seconds left and addresses with a port', () 
     { hostname: 'one', ttlMs: 1999, addresses: ['10.0.0.1', '::1'] },
   ];
   expect(SHOW_DNS_HOSTS.columns.map(({ name }) => name)).toEqual(['hostname', 'ttl', 'addrs']);
-  expect(SHOW_DNS_HOSTS.rows(control)).toEqual([
+  expect([...SHOW_DNS_HOSTS.rows(control)]).toEqual([
     ['one', '1', '10.0.0.1:0,[::1]:0'],
     ['two', '0', ''],
   ]);

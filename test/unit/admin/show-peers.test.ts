@@ -19,7 +19,7 @@ describe('SHOW PEERS', () => {
       'port int4',
       'pool_size int4',
     ]);
-    expect(SHOW_PEERS.rows(control)).toEqual([
+    expect([...SHOW_PEERS.rows(control)]).toEqual([
       ['9', 'h', '6432', '20'],
       ['10', '/tmp', '7000', '0'],
     ]);
@@ -41,7 +41,7 @@ describe('SHOW PEER_POOLS', () => {
       'sv_active_cancel int4',
       'sv_login int4',
     ]);
-    expect(SHOW_PEER_POOLS.rows(control)).toEqual([
+    expect([...SHOW_PEER_POOLS.rows(control)]).toEqual([
       ['9', '1', '2', '3', '4'],
       ['10', '1', '2', '3', '4'],
     ]);

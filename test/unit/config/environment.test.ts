@@ -47,12 +47,9 @@ describe.each(FILES)('an environment variable over %s', (file, text) => {
     ]);
   });
 
-  it.each(['MAITRED_AUTH_DBNAME', 'MAITRED_AUTH_USER'])(
-    'that is not supported yet: %s',
-    (name) => {
-      expect(problems({ [name]: 'x' })[0]?.message).toContain('not supported yet');
-    },
-  );
+  it.each(['MAITRED_AUTH_DBNAME', 'MAITRED_AUTH_USER'])('that is not supported yet: %s', (name) => {
+    expect(problems({ [name]: 'x' })[0]?.message).toContain('not supported yet');
+  });
 
   it('with a secret is not repeated', () => {
     expect(JSON.stringify(problems({ MAITRED_AUTH_LDAP_OPTIONS: 'hunter2' }))).not.toContain(

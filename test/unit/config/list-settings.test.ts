@@ -25,7 +25,7 @@ describe('listSettings', () => {
     ['tcp_keepalive', '0', '1', true],
     ['server_check_query', '', '<empty>', true],
     ['admin_users', 'a,b', '', true],
-    ['unix_socket_mode', '448', '511', false],
+    ['unix_socket_mode', '448', '0777', false],
     ['listen_port', '6432', '6432', false],
     ['listen_addr', '', '', false],
     ['pkt_buf', '8192', '4096', false],

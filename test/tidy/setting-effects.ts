@@ -1,0 +1,181 @@
+/**
+ * Which test shows what a setting does: the file below `test/`, and the title as it stands there,
+ * placeholders included. Add a line for each setting that becomes supported.
+ */
+export type Effects = Readonly<Record<string, readonly [file: string, title: string]>>;
+
+const AUTH = 'integration/auth.test.ts';
+const EFFECTS = 'integration/setting-effects.test.ts';
+const HBA = 'integration/hba.test.ts';
+const HOSTS = 'integration/hosts.test.ts';
+const LIMITS = 'integration/limits.test.ts';
+const LOG = 'integration/log.test.ts';
+const METRICS = 'integration/metrics.test.ts';
+const OPERATIONS = 'integration/operations.test.ts';
+const PEERING = 'integration/peering.test.ts';
+const POOLING = 'integration/pooling.test.ts';
+const PROCESS = 'integration/process.test.ts';
+const STARTUP = 'integration/startup.test.ts';
+const STREAMING = 'integration/streaming.test.ts';
+const TIMEOUTS = 'integration/timeouts.test.ts';
+
+const SWITCHES = '%s turns its lines on and off (%s)';
+const PROBED = 'is run on a server connection that idled for server_check_delay';
+const RESERVE = 'is used when a client has waited for reserve_pool_timeout, and no further';
+const ROLES = 'of stats_users may not %s';
+
+/** Settings of `[pgbouncer]`. */
+export const GLOBAL_EFFECTS: Effects = {
+  admin_users: ['integration/admin.test.ts', ROLES],
+  application_name_add_host: [STARTUP, 'adds address and port of the client, once'],
+  auth_file: [AUTH, 'is read again on RELOAD, not before'],
+  auth_hba_file: [HBA, 'is the first that matches database, user, connection and address'],
+  auth_ident_file: [HBA, 'of the ident file is reported too, and what needs its map is left out'],
+  auth_ldap_options: ['integration/ldap-faults.test.ts', 'admits by the right password alone'],
+  auth_type: [AUTH, '%s admits user %s by the right password alone'],
+  autodb_idle_timeout: [EFFECTS, 'forgets a database made from * that nobody uses'],
+  cancel_wait_timeout: [TIMEOUTS, 'gives up a cancel request that cannot be sent'],
+  client_idle_timeout: [
+    TIMEOUTS,
+    'ends a client that idles, and spares those who work or are in a transaction',
+  ],
+  client_login_timeout: [
+    TIMEOUTS,
+    'closes 1,000 sockets that stall at any stage, while others log in',
+  ],
+  default_pool_size: [
+    LIMITS,
+    'is never passed, and clients are served in the order of their requests',
+  ],
+  dns_max_ttl: [HOSTS, 'servers of an address that vanished are replaced, those of others stay'],
+  dns_nxdomain_ttl: [
+    HOSTS,
+    'a name that cannot be resolved is logged, remembered, and found later',
+  ],
+  idle_transaction_timeout: [TIMEOUTS, 'ends a client that idles in a transaction, and rolls back'],
+  ignore_startup_parameters: [STARTUP, 'is dropped when ignore_startup_parameters names it'],
+  listen_addr: [OPERATIONS, 'goes on with the addresses that work'],
+  listen_backlog: [EFFECTS, 'of %i lets %i of ten connections in that nobody accepts yet'],
+  listen_port: [OPERATIONS, 'on a port in use fails with code 1'],
+  log_connections: [LOG, SWITCHES],
+  log_disconnections: [LOG, SWITCHES],
+  log_format: [LOG, 'is JSON for YAML, and changes with RELOAD'],
+  log_pooler_errors: [LOG, SWITCHES],
+  log_stats: [LOG, SWITCHES],
+  logfile: [LOG, 'gets every line that standard error gets'],
+  login_notify_message: [STARTUP, 'comes right before ReadyForQuery, to every client'],
+  max_client_conn: [LIMITS, 'is the number of clients that come in'],
+  max_db_client_connections: [
+    LIMITS,
+    'holds for each database, that of the database before the global one',
+  ],
+  max_db_connections: [LIMITS, 'lets it wait for one that is in use'],
+  max_packet_size: [STREAMING, 'refuses %s beyond it'],
+  max_user_client_connections: [
+    LIMITS,
+    'holds for each user over all databases, that of the user before the global one',
+  ],
+  max_user_connections: [LIMITS, 'holds over all databases of a user, and evicts among them'],
+  metrics_listen_addr: [METRICS, 'serve nothing when the address is empty'],
+  metrics_listen_port: [METRICS, 'that are taken are a warning, and clients are served'],
+  min_pool_size: [POOLING, 'keeps min_pool_size of them open for a pool in use only'],
+  peer_id: [PEERING, 'is any while peer_id is 0; SET switches peering on, and old keys stay good'],
+  pidfile: [OPERATIONS, 'holds the process id, and is gone afterwards'],
+  pool_mode: [POOLING, 'takes the mode of the user over that of the database over the global one'],
+  query_timeout: [TIMEOUTS, 'ends a query that runs too long, on the server as well'],
+  query_wait_notify: [TIMEOUTS, 'tells the first in the queue that it waits, once'],
+  query_wait_timeout: [TIMEOUTS, 'ends a client that waits too long, and says what for'],
+  reserve_pool_size: [LIMITS, RESERVE],
+  reserve_pool_timeout: [LIMITS, RESERVE],
+  resolv_conf: [HOSTS, 'the addresses of a name are used in turn, with one look-up'],
+  scram_iterations: [EFFECTS, 'of %i is what clients are asked for'],
+  server_check_delay: [TIMEOUTS, PROBED],
+  server_check_query: [TIMEOUTS, PROBED],
+  server_connect_timeout: [
+    TIMEOUTS,
+    'gives up a server that does not answer the startup packet, and tries again',
+  ],
+  server_fast_close: [
+    EFFECTS,
+    'ends the client of an outdated server connection that is between transactions',
+  ],
+  server_idle_timeout: [TIMEOUTS, 'closes server connections that nobody uses'],
+  server_lifetime: [
+    TIMEOUTS,
+    'closes an old server connection once it is free, never in a transaction',
+  ],
+  server_login_retry: [
+    'integration/hostile-server.test.ts',
+    'fails known clients fast between attempts, with the cause',
+  ],
+  server_reset_query: [POOLING, 'runs a server_reset_query of the configuration, text and all'],
+  server_reset_query_always: [POOLING, '%i in transaction mode leads to %j'],
+  server_round_robin: [POOLING, 'takes them in turn with server_round_robin'],
+  so_reuseport: [PROCESS, 'lets two processes listen on one port'],
+  stats_period: [LOG, SWITCHES],
+  stats_users: ['integration/admin.test.ts', 'of stats_users may look at everything'],
+  tcp_keepalive: [EFFECTS, 'is not probed without tcp_keepalive'],
+  tcp_keepidle: [EFFECTS, 'is probed after tcp_keepidle with tcp_keepalive'],
+  track_extra_parameters: [STARTUP, 'that the server does not report survives a reset query'],
+  transaction_timeout: [TIMEOUTS, 'ends a transaction that takes too long, however busy it is'],
+  unix_socket_dir: [OPERATIONS, 'unix sockets serve on both sides'],
+  unix_socket_group: [PROCESS, 'has the group given by its %s, and the mode'],
+  unix_socket_mode: [PROCESS, 'has the group given by its %s, and the mode'],
+  user: [PROCESS, '%s runs the process and owns its socket'],
+  verbose: [LOG, 'with %j: debug %s, noise %s'],
+};
+
+/** Keys of an entry of `[databases]`. */
+export const DATABASE_EFFECTS: Effects = {
+  application_name: [EFFECTS, '%s %j is what its server connections begin with'],
+  client_encoding: [EFFECTS, '%s %j is what its server connections begin with'],
+  connect_query: [EFFECTS, 'connect_query is run once on each server connection'],
+  datestyle: [EFFECTS, '%s %j is what its server connections begin with'],
+  dbname: ['integration/admin.test.ts', 'sends clients to the new address of their database'],
+  host: [HOSTS, 'a list may mix addresses and unix directories'],
+  load_balance_hosts: [HOSTS, 'disable stays with one host while it answers'],
+  max_db_client_connections: [
+    LIMITS,
+    'holds for each database, that of the database before the global one',
+  ],
+  max_db_connections: [EFFECTS, 'max_db_connections goes before the global one'],
+  min_pool_size: [EFFECTS, '%s goes before the global one'],
+  password: [AUTH, 'works with user and password of the database, as %s'],
+  pool_mode: [POOLING, 'takes the mode of the user over that of the database over the global one'],
+  pool_size: [EFFECTS, 'pool_size goes before default_pool_size'],
+  port: [EFFECTS, 'port is where the server is looked for'],
+  query_wait_timeout: [EFFECTS, 'query_wait_timeout goes before the global one'],
+  reserve_pool_size: [EFFECTS, 'reserve_pool_size goes before the global one'],
+  server_lifetime: [EFFECTS, 'server_lifetime goes before the global one'],
+  timezone: [EFFECTS, '%s %j is what its server connections begin with'],
+  user: [POOLING, 'logs in to the server as the forced user of a database, in one pool'],
+};
+
+/** Keys of an entry of `[users]`. */
+export const USER_EFFECTS: Effects = {
+  client_idle_timeout: [EFFECTS, '%s holds for this user alone'],
+  idle_transaction_timeout: [EFFECTS, '%s holds for this user alone'],
+  max_user_client_connections: [
+    LIMITS,
+    'holds for each user over all databases, that of the user before the global one',
+  ],
+  max_user_connections: [LIMITS, 'holds over all databases of a user, and evicts among them'],
+  pool_mode: [POOLING, 'takes the mode of the user over that of the database over the global one'],
+  pool_size: [EFFECTS, '%s holds for this user alone'],
+  query_timeout: [EFFECTS, '%s holds for this user alone'],
+  query_wait_timeout: [EFFECTS, 'query_wait_timeout goes before that of the database'],
+  reserve_pool_size: [EFFECTS, '%s holds for this user alone'],
+  transaction_timeout: [EFFECTS, '%s holds for this user alone'],
+};
+
+/** Keys of an entry of `[peers]`. */
+export const PEER_EFFECTS: Effects = {
+  host: [PEERING, 'is passed on byte by byte, with a TTL that is one less'],
+  pool_size: [PEERING, 'gets pool_size requests at a time; all end by cancel_wait_timeout'],
+  port: [PEERING, 'is passed on byte by byte, with a TTL that is one less'],
+};
+
+/** Supported settings that do nothing, in PgBouncer either. */
+export const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  job_name: 'a label that SHOW CONFIG shows',
+};
