@@ -3,6 +3,7 @@ import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { BackendError, decodeErrorFields } from '../support/backend-messages.ts';
 import { startPooler, type PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient, type ConnectTarget, type LoginOptions } from '../support/raw-client.ts';
 import { refusalOf, refusedWith } from '../support/refusal.ts';
@@ -204,6 +205,38 @@ describe('the rule', () => {
         );
       },
     );
+  });
+
+  it('must name replication for a physical replication connection, and the database for a logical one', async () => {
+    const rules = [
+      'host replication ann 127.0.0.1/32 scram-sha-256',
+      'host replication bob 127.0.0.1/32 reject',
+      'host app,other all 127.0.0.1/32 md5',
+    ];
+    await withHba(rules, async ({ target }) => {
+      const asking = async (user: string, replication: string): Promise<string> => {
+        const client = await RawClient.connect(target);
+        client.startup({ user, database: 'app', replication });
+        const answer = await client.readMessage();
+        client.destroy();
+        return answer.type === 'R'
+          ? `asks ${String(answer.body.readInt32BE(0))}`
+          : new BackendError(decodeErrorFields(answer.body)).message;
+      };
+      expect(await asking('ann', 'true')).toBe('asks 10');
+      expect(await asking('ann', 'database')).toBe('asks 5');
+      expect(await asking('ann', 'false')).toBe('asks 5');
+      expect(await asking('bob', 'on')).toBe(REJECTED);
+      expect(await asking('bob', 'database')).toBe('asks 5');
+      expect(await asking('hashed', '1')).toBe(NO_RULE);
+    });
+    // All of them must not open replication to everybody.
+    await withHba(['host all all 127.0.0.1/32 trust'], async ({ target }) => {
+      const client = await RawClient.connect(target);
+      client.startup({ user: 'ann', database: 'app', replication: 'true' });
+      expect((await client.readError()).message).toBe(NO_RULE);
+      client.destroy();
+    });
   });
 
   it('that refuses is named in the log and not to the client', async () => {
