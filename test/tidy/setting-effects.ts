@@ -6,6 +6,7 @@ export type Effects = Readonly<Record<string, readonly [file: string, title: str
 
 const AUTH = 'integration/auth.test.ts';
 const EFFECTS = 'integration/setting-effects.test.ts';
+const GUARD = 'integration/login-guard.test.ts';
 const HBA = 'integration/hba.test.ts';
 const HOSTS = 'integration/hosts.test.ts';
 const LIMITS = 'integration/limits.test.ts';
@@ -15,8 +16,10 @@ const OPERATIONS = 'integration/operations.test.ts';
 const PEERING = 'integration/peering.test.ts';
 const POOLING = 'integration/pooling.test.ts';
 const PROCESS = 'integration/process.test.ts';
+const SOCKETS = 'integration/socket-options.test.ts';
 const STARTUP = 'integration/startup.test.ts';
 const STREAMING = 'integration/streaming.test.ts';
+const SYSLOG = 'integration/syslog.test.ts';
 const TIMEOUTS = 'integration/timeouts.test.ts';
 
 const SWITCHES = '%s turns its lines on and off (%s)';
@@ -26,6 +29,71 @@ const ROLES = 'of stats_users may not %s';
 
 /** Settings of `[pgbouncer]`. */
 export const GLOBAL_EFFECTS: Effects = {
+  conffile: ['integration/lifetimes.test.ts', 'names the file that the next RELOAD reads'],
+  disable_pqexec: ['integration/lifetimes.test.ts', 'refuses simple queries in %s mode'],
+  pool_idle_timeout: [
+    'integration/lifetimes.test.ts',
+    'forgets a pool that nobody uses, with its statistics, and makes it anew',
+  ],
+  dns_zone_check_period: [
+    HOSTS,
+    'has names looked up again when their zone has changed, and servers replaced',
+  ],
+  drain_period: [
+    'integration/drain.test.ts',
+    'tells idle clients to leave, spread over the period, oldest first, and ends',
+  ],
+  login_failure_limit: [
+    GUARD,
+    'is refused in the words of a wrong password, and the log and a counter know why',
+  ],
+  login_failure_window: [
+    'unit/auth/login-backoff.test.ts',
+    'has forgotten all after a quiet window, the growth as well',
+  ],
+  login_failure_max_backoff: [GUARD, 'comes in again once the time is over'],
+  login_failure_trusted: [
+    GUARD,
+    'may guess on where the limit is 0, or the address is trusted, or by the unix socket',
+  ],
+  max_logins_in_flight: [GUARD, 'lets more logins wait, and all come in'],
+  max_unauthenticated_conn: [
+    GUARD,
+    'closes the oldest of the address with most, while others log in',
+  ],
+  proxy_protocol: ['integration/proxy-protocol.test.ts', 'RELOAD turns it on for new connections'],
+  proxy_protocol_trusted: [
+    'integration/proxy-protocol.test.ts',
+    'takes headers when the list says so',
+  ],
+  server_scram_min_iterations: [
+    'security/pgbouncer-servers.test.ts',
+    'node-postgres#3655: are refused below server_scram_min_iterations',
+  ],
+  suspend_timeout: [
+    'integration/suspend.test.ts',
+    'closes what is not at rest within suspend_timeout, and nobody else',
+  ],
+  syslog: [
+    SYSLOG,
+    'gets PgBouncer’s lines, with facility and name of the settings, which RELOAD changes',
+  ],
+  syslog_facility: [
+    SYSLOG,
+    'gets PgBouncer’s lines, with facility and name of the settings, which RELOAD changes',
+  ],
+  syslog_ident: [
+    SYSLOG,
+    'gets PgBouncer’s lines, with facility and name of the settings, which RELOAD changes',
+  ],
+  tcp_defer_accept: [
+    SOCKETS,
+    'leaves a connection alone until it speaks, and lets in one that speaks late',
+  ],
+  tcp_keepcnt: [SOCKETS, 'are those of the settings, for clients and for servers'],
+  tcp_keepintvl: [SOCKETS, 'are those of the settings, for clients and for servers'],
+  tcp_socket_buffer: [SOCKETS, 'are those of the settings, for clients and for servers'],
+  tcp_user_timeout: [SOCKETS, 'are those of the settings, for clients and for servers'],
   admin_users: ['integration/admin.test.ts', ROLES],
   application_name_add_host: [STARTUP, 'adds address and port of the client, once'],
   auth_file: [AUTH, 'is read again on RELOAD, not before'],

@@ -22,7 +22,7 @@ query_timeout = 1.5
 unix_socket_dir =
 listen_addr = *
 log_stats = 0
-dns_zone_check_period = 60
+max_prepared_statements = 200
 default_pool_size = 20
 [databases]
 app = host=db port=5433 user=u password=hunter2 connect_query='SELECT 1'
@@ -47,7 +47,7 @@ other
 user   keys
 alice  pool_mode=session
 
-warning: p.ini:7:25: dns_zone_check_period: not supported yet; changes are seen after dns_max_ttl
+warning: p.ini:7:27: max_prepared_statements: not supported yet; statement tracking is off, so prepared statements need session mode
 
 p.ini: the configuration can be used
 `,

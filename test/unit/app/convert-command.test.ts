@@ -149,7 +149,7 @@ query_timeout = 1.5
 unix_socket_mode = 0700
 admin_users = a, b
 auth_file = /etc/users
-dns_zone_check_period = 60
+max_prepared_statements = 200
 [databases]
 app = host=db password='\${x}'
 * =
@@ -161,7 +161,7 @@ app = host=db password='\${x}'
       stdout: `# Converted from p.ini; what is left out has its default.
 #
 # What differs from the original, or looks wrong in it:
-# p.ini:7:25: dns_zone_check_period: not supported yet; changes are seen after dns_max_ttl
+# p.ini:7:27: max_prepared_statements: not supported yet; statement tracking is off, so prepared statements need session mode
 
 maitred:
   admin_users: [a, b]
