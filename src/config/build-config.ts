@@ -12,6 +12,7 @@ import { readEnvironment } from './environment.ts';
 import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
 import { parsePeerId, PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
+import { checkPasswordSources } from './password-sources.ts';
 import { findSetting, readSection, reportRepeated } from './read-section.ts';
 import type { SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
@@ -73,7 +74,12 @@ function readDatabases(map: RawMap, context: ReadContext): ReadonlyMap<string, D
   return readEntries('databases', map, context, (entry, prefix) => {
     const keys = asMap(entry.value, prefix, context.problems);
     const section = { name: 'databases', prefix, table: DATABASE_KEYS } as const;
-    return databaseConfig(entry.key, readSection(section, keys, context));
+    const config = databaseConfig(entry.key, readSection(section, keys, context));
+    const wrong = checkPasswordSources(config);
+    if (wrong !== null) {
+      context.problems.add(entry.keyPlace, prefix, `${keyForMessage(prefix)}: ${wrong}`);
+    }
+    return config;
   });
 }
 

@@ -47,7 +47,7 @@ describe.each(FILES)('an environment variable over %s', (file, text) => {
     ]);
   });
 
-  it.each(['MAITRED_SYSLOG_IDENT', 'MAITRED_AUTH_USER'])(
+  it.each(['MAITRED_SYSLOG_IDENT', 'MAITRED_SYSLOG_FACILITY'])(
     'that is not supported yet: %s',
     (name) => {
       expect(problems({ [name]: 'x' })[0]?.message).toContain('not supported yet');
