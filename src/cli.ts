@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeSync } from 'node:fs';
+import { readFileSync, writeSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { App, EXIT_INVARIANT, logFormatOf } from './app/app.ts';
 import { readArguments, USAGE, type RunArguments } from './app/arguments.ts';
@@ -9,6 +9,7 @@ import type { CommandResult } from './app/command-result.ts';
 import { convertCommand } from './app/convert-command.ts';
 import { isDaemonChild, reportStart, startDaemon } from './app/daemon.ts';
 import { checkUnixSocketFree } from './app/listeners.ts';
+import { systemPasswordReader } from './app/password-reader.ts';
 import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
@@ -32,6 +33,16 @@ const STDERR = 2;
 const NANOSECONDS_PER_US = 1000n;
 
 const CANNOT_LOAD = 'cannot load config file';
+
+function fileStamp(file: string): string | null {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch {
+    // Reading it will tell why.
+    return null;
+  }
+}
 
 function readText(file: string): string {
   return readFileSync(file, 'utf8');
@@ -268,6 +279,8 @@ async function run(args: RunArguments): Promise<void> {
     random: () => Math.random(),
     randomBytes: batchedRandomBytes(),
     readText,
+    fileStamp,
+    passwordReader: systemPasswordReader(),
     loadConfig: (file) => load({ ...args, file }),
     every: (ms, action) => {
       const timer = setInterval(action, ms);

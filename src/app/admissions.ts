@@ -1,4 +1,6 @@
+import type { FoundUser } from '../auth/auth-query.ts';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
 import type { ConsoleRole } from '../admin/commands.ts';
 import { ConsoleSession } from '../admin/console-session.ts';
 import { consoleWelcome, isConsoleDatabase } from '../admin/console-welcome.ts';
@@ -6,7 +8,13 @@ import type { Control } from '../admin/control.ts';
 import { assert } from '../base/assert.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
-import type { Admission, ClientHost, ConsoleDialogue, IssuedKey } from '../client/client-host.ts';
+import type {
+  Admission,
+  ClientHost,
+  ConsoleDialogue,
+  IssuedKey,
+  Refusal,
+} from '../client/client-host.ts';
 import type { StartupParameters } from '../client/startup-parameters.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
@@ -32,6 +40,8 @@ function withoutSecret(message: string): string {
 /** Decides who may come in, and counts who is in. */
 export class Admissions implements ClientHost {
   readonly #pooler: Pooler;
+  /** Users whom `auth_query` has found, by the client that logs in. */
+  readonly #found = new WeakMap<ClientConnection, FoundUser>();
   #control: Control | null = null;
   /** Clients that count towards `max_client_conn`: not the console's, not cancel requests. */
   clientCount = 0;
@@ -91,19 +101,13 @@ export class Admissions implements ClientHost {
 
   // ---- coming in ----
 
-  admit(
-    client: ClientConnection,
-    startup: StartupParameters,
-  ): Admission | { readonly error: PoolerError } {
+  admit(client: ClientConnection, startup: StartupParameters): Admission | Refusal {
     return isConsoleDatabase(startup.database)
       ? this.#admitToConsole(client, startup)
       : this.#admitToDatabase(client, startup);
   }
 
-  #admitToConsole(
-    client: ClientConnection,
-    startup: StartupParameters,
-  ): Admission | { readonly error: PoolerError } {
+  #admitToConsole(client: ClientConnection, startup: StartupParameters): Admission | Refusal {
     const { authType, adminUsers, statsUsers } = this.settings;
     if (startup.user === CONSOLE_USER && isOwner(client)) {
       return this.#admitOwner(client, startup);
@@ -117,8 +121,12 @@ export class Admissions implements ClientHost {
     if (role === null) {
       return { error: poolerError('notAllowed') };
     }
+    const plan = this.#plan(client, startup, 'console');
+    if ('error' in plan) {
+      return plan;
+    }
     return {
-      plan: this.#pooler.loginMethods.planOf(client, startup),
+      plan,
       user: this.#pooler.registry.user(startup.user),
       database: null,
       consoleRole: role,
@@ -138,15 +146,12 @@ export class Admissions implements ClientHost {
     };
   }
 
-  #admitToDatabase(
-    client: ClientConnection,
-    startup: StartupParameters,
-  ): Admission | { readonly error: PoolerError } {
+  #admitToDatabase(client: ClientConnection, startup: StartupParameters): Admission | Refusal {
     const { authType, maxClientConn } = this.settings;
     if (this.clientCount >= maxClientConn) {
       return { error: poolerError('tooManyClients') };
     }
-    const { registry, loginMethods } = this.#pooler;
+    const { registry } = this.#pooler;
     const isNew = !registry.databases.has(startup.database);
     const database = registry.findDatabase(startup.database);
     if (isNew && database !== null) {
@@ -156,20 +161,37 @@ export class Admissions implements ClientHost {
     const user = registry.user(startup.user);
     const error = this.#findLimit(database, user);
     const isAnyUnusable = authType === 'any' && database !== null && database.config.user === null;
-    if (error !== null || isAnyUnusable) {
+    const plan =
+      error !== null || isAnyUnusable
+        ? { error: error ?? poolerError('badConfiguration') }
+        : this.#plan(client, startup, database);
+    if ('error' in plan) {
       registry.forgetUser(user);
       if (database !== null) {
         registry.forgetUnusedDatabase(database);
       }
-      return { error: error ?? poolerError('badConfiguration') };
+      return plan;
     }
     this.#count(client, database, user);
     return {
-      plan: loginMethods.planOf(client, startup),
+      plan,
       user,
       database,
       consoleRole: null,
     };
+  }
+
+  #plan(
+    client: ClientConnection,
+    startup: StartupParameters,
+    target: Database | 'console' | null,
+  ): LoginPlan | PendingPlan | PlanFailure {
+    return this.#pooler.loginMethods.planOf(client, startup, {
+      target,
+      onFound: (found) => {
+        this.#found.set(client, found);
+      },
+    });
   }
 
   #findLimit(database: Database | null, user: User): PoolerError | null {
@@ -199,9 +221,16 @@ export class Admissions implements ClientHost {
 
   onAuthenticated(client: ClientConnection, success: AuthSuccess): void {
     this.guard.onAuthenticated(client);
-    const user = client.identity?.user.name;
-    if (user !== undefined && success.scramKeys !== null) {
-      this.#pooler.credentials.learnKeys(user, success.scramKeys);
+    const { identity } = client;
+    if (identity === null) {
+      return;
+    }
+    const { scramKeys } = success;
+    const found = this.#found.get(client);
+    if (found !== undefined && identity.database !== null) {
+      this.#pooler.keepProved(identity.database, found, scramKeys);
+    } else if (scramKeys !== null) {
+      this.#pooler.learnKeys(identity.user.name, scramKeys);
     }
   }
 
@@ -222,7 +251,9 @@ export class Admissions implements ClientHost {
     if (this.#pooler.registry.findDatabase(databaseName) !== database) {
       return { error: poolerError('databaseRemoved') };
     }
-    return this.#pooler.registry.pool(database, user);
+    const { registry } = this.#pooler;
+    const found = this.#found.get(client);
+    return registry.pool(database, found === undefined ? user : registry.user(found.name));
   }
 
   // ---- the console ----

@@ -3,7 +3,7 @@ import { planPassword, planPeer } from '../auth/external-plans.ts';
 import { findHbaRule } from '../auth/hba-rules.ts';
 import type { HbaMethod, HbaRule, LocalNetworks } from '../auth/hba-rules.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
-import type { LoginPlan, RejectPlan } from '../auth/login-plan.ts';
+import type { LoginPlan, PendingPlan, PlanFailure, RejectPlan } from '../auth/login-plan.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { StartupParameters } from '../client/startup-parameters.ts';
 import { parseLdapOptions } from '../config/ldap-options.ts';
@@ -11,6 +11,7 @@ import type { LdapOptions } from '../config/ldap-options.ts';
 import { parseIpAddress, withoutMapping } from '../net/ip-address.ts';
 import { POOLER_ERRORS, type PoolerErrorName } from '../protocol/pooler-errors.ts';
 import { findLdapProblem, loadAccessRules } from './access-rules.ts';
+import type { LoginRequest } from './login-planner.ts';
 import { cachedLocalNetworks } from './local-networks.ts';
 import type { Pooler } from './pooler.ts';
 
@@ -22,6 +23,9 @@ interface ChosenMethod {
   /** Where it was chosen, for the log. */
   readonly place: string;
 }
+
+/** Where to look the user up, and who is told. */
+type LoginLookup = Pick<LoginRequest, 'target' | 'onFound'>;
 
 /** Decides how each client must prove who it is: by `auth_type`, or by the rules of HBA. */
 export class LoginMethods {
@@ -65,17 +69,25 @@ export class LoginMethods {
     this.#rules = rules ?? this.#rules;
   }
 
-  /** How `client` must prove that it is the user it says. */
-  planOf(client: ClientConnection, startup: StartupParameters): LoginPlan {
+  /**
+   * How `client` must prove that it is the user it says; a user who is not in `auth_file` may have to
+   * be looked up for that.
+   */
+  planOf(
+    client: ClientConnection,
+    startup: StartupParameters,
+    lookup: LoginLookup,
+  ): LoginPlan | PendingPlan | PlanFailure {
     const { authType } = this.#pooler.settings;
     if (authType !== 'hba') {
       const place = `auth_type ${authType}`;
-      return this.#plan({ method: authType, map: null, ldap: this.#ldap, place }, client, startup);
+      const chosen = { method: authType, map: null, ldap: this.#ldap, place };
+      return this.#plan(chosen, client, startup, lookup);
     }
     const rule = this.#findRule(client, startup);
     return rule === null
       ? reject('no line of auth_hba_file matches', 'noLoginMethod')
-      : this.#plan({ ...rule, place: `hba line ${String(rule.line)}` }, client, startup);
+      : this.#plan({ ...rule, place: `hba line ${String(rule.line)}` }, client, startup, lookup);
   }
 
   #findRule(client: ClientConnection, startup: StartupParameters): HbaRule | null {
@@ -96,23 +108,30 @@ export class LoginMethods {
     return findHbaRule(this.#rules, facts, this.#localNetworks);
   }
 
-  #plan(chosen: ChosenMethod, client: ClientConnection, { user }: StartupParameters): LoginPlan {
-    const { credentials } = this.#pooler;
+  #plan(
+    chosen: ChosenMethod,
+    client: ClientConnection,
+    { user }: StartupParameters,
+    lookup: LoginLookup,
+  ): LoginPlan | PendingPlan | PlanFailure {
+    const { planner } = this.#pooler;
     switch (chosen.method) {
       case 'reject':
         return reject(`rejected by ${chosen.place}`, 'loginRejected');
       case 'cert':
-        return this.#planCertificate(chosen, client, user);
+        return this.#planCertificate(chosen, client, user, lookup);
       case 'peer':
-        return planPeer({
-          client,
-          user,
-          methods: this.#pooler.external,
-          // The system would tell who the proxy is.
-          isUnixSocket: client.unixPath !== null && !client.isProxied,
-          map: chosen.map,
-          isKnown: credentials.isKnown(user),
-        });
+        return planner.planKnown({ user, ...lookup }, (isKnown) =>
+          planPeer({
+            client,
+            user,
+            methods: this.#pooler.external,
+            // The system would tell who the proxy is.
+            isUnixSocket: client.unixPath !== null && !client.isProxied,
+            map: chosen.map,
+            isKnown,
+          }),
+        );
       case 'ldap':
         return chosen.ldap === null
           ? reject('auth_ldap_options is null', 'badConfiguration')
@@ -120,17 +139,23 @@ export class LoginMethods {
       case 'pam':
         return this.#planPassword({ kind: 'pam' }, client, user);
       default:
-        return credentials.resolveLogin(chosen.method, user);
+        return planner.plan({ method: chosen.method, user, ...lookup });
     }
   }
 
-  #planCertificate({ map }: ChosenMethod, client: ClientConnection, user: string): LoginPlan {
-    const refusal =
-      refuseCertificate(client.clientCertificate, map, user) ??
-      (this.#pooler.credentials.isKnown(user) ? null : 'no such user');
-    return refusal === null
-      ? { method: 'trust', isKnown: true }
-      : reject(refusal, 'certificateRefused');
+  #planCertificate(
+    { map }: ChosenMethod,
+    client: ClientConnection,
+    user: string,
+    lookup: LoginLookup,
+  ): LoginPlan | PendingPlan | PlanFailure {
+    const refusal = refuseCertificate(client.clientCertificate, map, user);
+    if (refusal !== null) {
+      return reject(refusal, 'certificateRefused');
+    }
+    return this.#pooler.planner.planKnown({ user, ...lookup }, (isKnown) =>
+      isKnown ? { method: 'trust', isKnown } : reject('no such user', 'certificateRefused'),
+    );
   }
 
   #planPassword(

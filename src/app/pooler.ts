@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net';
 import type { ServerCredential } from '../auth/credentials.ts';
 import { Credentials } from '../auth/credentials.ts';
+import type { FoundUser } from '../auth/auth-query.ts';
 import { PasswordDeriver } from '../auth/password-derivation.ts';
-import { parseSecret } from '../auth/secret.ts';
+import type { ScramKeys } from '../auth/scram-crypto.ts';
+import { parseSecret, type Secret } from '../auth/secret.ts';
+import { UserLookups } from '../auth/user-lookups.ts';
 import { parseUsersFile } from '../auth/users-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { LinkedList } from '../base/linked-list.ts';
@@ -13,8 +16,8 @@ import { DnsCache } from '../net/dns-cache.ts';
 import { DnsZones } from '../net/dns-zones.ts';
 import type { Native } from '../net/native.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
+import { AuthBudget, LocalBudget } from '../pool/budget.ts';
 import type { Database } from '../pool/database.ts';
-import { LocalBudget } from '../pool/budget.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
 import { ServerState } from '../pool/states.ts';
@@ -25,13 +28,23 @@ import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
 import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
+import { AuthQueries } from './auth-queries.ts';
 import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
-import { Peers } from './peers.ts';
+import { adviseOnCredentials } from './credential-advice.ts';
 import { ExternalJudges } from './external-judges.ts';
 import { LoginMethods } from './login-methods.ts';
 import { LoginGuard } from './login-guard.ts';
+import { LoginPlanner } from './login-planner.ts';
+import type { PasswordReader } from './password-reader.ts';
+import { Peers } from './peers.ts';
 import { PoolerModes } from './pooler-modes.ts';
+import {
+  passwordSourceOf,
+  ServerPasswords,
+  type CredentialOutcome,
+  type PasswordSource,
+} from './server-passwords.ts';
 import { SocketTuner } from './socket-tuner.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -46,6 +59,9 @@ export interface PoolerEnvironment {
   readonly native: Native;
   /** @throws the error of the system. */
   readText(file: string): string;
+  /** Tells states of a file apart without reading it; null when it cannot be looked at. */
+  fileStamp(file: string): string | null;
+  readonly passwordReader: PasswordReader;
 }
 
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
@@ -66,12 +82,17 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly tracked: TrackedParameters;
   readonly registry: PoolRegistry<ClientEnd, ServerEnd>;
   readonly budget = new LocalBudget();
+  readonly authBudget = new AuthBudget();
   readonly blockedPools = new Set<RelayPool>();
   readonly deriver = new PasswordDeriver({ maxInFlight: MAX_DERIVATIONS });
   readonly credentials: Credentials;
   readonly external: ExternalJudges;
   readonly loginMethods: LoginMethods;
   readonly tuner: SocketTuner;
+  readonly lookups: UserLookups;
+  readonly authQueries: AuthQueries;
+  readonly planner: LoginPlanner;
+  readonly passwords: ServerPasswords;
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly peers: Peers;
@@ -89,6 +110,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   /** Closed client connections whose sockets linger. */
   readonly lingering = new Set<ClientConnection>();
   #config: Config;
+  /** What `auth_file` was read from: name, state of the file, settings; null for nothing. */
+  #usersStamp: string | null = null;
   #nextId = 1;
 
   constructor(config: Config, environment: PoolerEnvironment) {
@@ -146,8 +169,60 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.guard = new LoginGuard(this);
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
+    this.passwords = this.#makePasswords();
+    this.authQueries = this.#makeAuthQueries();
+    this.lookups = new UserLookups({
+      run: (source, user, done) => this.authQueries.run(source, user, done),
+      ttlMs: () => this.settings.authQueryCacheTtlMs,
+      nowMs: () => this.nowMs(),
+    });
+    this.planner = this.#makePlanner();
     this.loadUsers();
     this.loginMethods.load();
+    this.#adviseOnCredentials();
+  }
+
+  #makePasswords(): ServerPasswords {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
+    const pooler = this;
+    return new ServerPasswords({
+      reader: this.environment.passwordReader,
+      logger: this.logger,
+      get passwordRefreshIntervalMs() {
+        return pooler.settings.passwordRefreshIntervalMs;
+      },
+      nowMs: () => this.nowMs(),
+      isInUse: (name) => {
+        const database = this.registry.databases.get(name);
+        return database !== undefined && this.registry.isInUse(database);
+      },
+    });
+  }
+
+  #makeAuthQueries(): AuthQueries {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
+    const pooler = this;
+    return new AuthQueries({
+      registry: this.registry,
+      logger: this.logger,
+      get authQueryTimeoutMs() {
+        return pooler.settings.authQueryTimeoutMs;
+      },
+      nowMs: () => this.nowMs(),
+    });
+  }
+
+  #makePlanner(): LoginPlanner {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
+    const pooler = this;
+    return new LoginPlanner({
+      get settings() {
+        return pooler.settings;
+      },
+      credentials: this.credentials,
+      lookups: this.lookups,
+      findDatabase: (name) => this.registry.findDatabase(name),
+    });
   }
 
   // ---- configuration ----
@@ -169,6 +244,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.#config = next;
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
     const removed = this.registry.applyConfig(next);
+    this.lookups.clear();
+    this.passwords.retain(this.registry.databases);
     this.loadUsers();
     for (const id of this.peers.applyConfig(next)) {
       const problem = `dropping peer ${String(id)} as it does not exist anymore`;
@@ -176,9 +253,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     }
     this.loginMethods.load();
     this.guard.onReload();
+    this.#adviseOnCredentials();
     for (const database of removed) {
       this.logDropped(database);
       this.modes.removeDatabase(database);
+      this.credentials.forgetDatabase(database.name);
     }
     for (const pool of this.registry.pools) {
       pool.pump();
@@ -212,21 +291,39 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     }
   }
 
-  /** Reads `auth_file`. Problems are logged; what could be read counts. */
+  #adviseOnCredentials(): void {
+    for (const problem of adviseOnCredentials(this.#config, this.credentials)) {
+      this.logger.warn('config_warning', { problem });
+    }
+  }
+
+  /**
+   * Reads `auth_file` if it has changed since. Problems are logged; what could be read counts.
+   *
+   * @source PgBouncer, RELOAD: the file is read again only if what stat tells of it has changed
+   */
   loadUsers(): void {
     const { authFile, authType, scramIterations } = this.settings;
     if (!PASSWORD_JUDGES.includes(authType)) {
       this.credentials.forgetPasswords();
     }
     if (authFile === null || authFile === '') {
+      this.#usersStamp = null;
       this.credentials.load(new Map(), scramIterations);
       return;
     }
+    const fileStamp = this.environment.fileStamp(authFile);
+    const stamp = fileStamp === null ? null : [authFile, fileStamp, scramIterations].join('\0');
+    if (stamp !== null && stamp === this.#usersStamp) {
+      return;
+    }
+    this.#usersStamp = stamp;
     let text: string;
     try {
       text = this.environment.readText(authFile);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
+      this.#usersStamp = null;
       this.logger.error('auth_file_problem', { file: authFile, problem });
       return;
     }
@@ -381,11 +478,73 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   credentialOf(pool: RelayPool): ServerCredential {
+    const source = this.#passwordSourceOf(pool);
+    if (source !== null) {
+      return this.passwords.known(source);
+    }
     const { user, password } = pool.database.config;
-    if (user !== null && password !== '') {
+    // `auth_user` may be somebody else than who clients are at the server.
+    if (user === pool.user.name && password !== '') {
       return { secret: parseSecret(password), keys: null };
     }
-    return this.credentials.serverSecret(pool.user.name);
+    return this.credentials.serverSecret(pool.user.name, pool.database.name);
+  }
+
+  #passwordSourceOf(pool: RelayPool): PasswordSource | null {
+    const { config } = pool.database;
+    return config.user === pool.user.name ? passwordSourceOf(config) : null;
+  }
+
+  fetchCredential(pool: RelayPool, done: (outcome: CredentialOutcome) => void): void {
+    const source = this.#passwordSourceOf(pool);
+    if (source === null) {
+      done(this.credentialOf(pool));
+    } else {
+      this.passwords.get(source, done);
+    }
+  }
+
+  onCredentialAccepted(pool: RelayPool, secret: Secret): void {
+    const source = this.#passwordSourceOf(pool);
+    if (source !== null) {
+      this.passwords.onAccepted(source, secret);
+    }
+  }
+
+  onCredentialRefused(pool: RelayPool, secret: Secret): boolean {
+    const source = this.#passwordSourceOf(pool);
+    return source !== null && this.passwords.onRefused(source, secret);
+  }
+
+  /** A client has proved the keys of a user of `auth_file`. */
+  learnKeys(user: string, keys: ScramKeys): void {
+    const isNew = this.credentials.serverSecret(user).keys === null;
+    if (this.credentials.learnKeys(user, keys) && isNew) {
+      this.#retryLogins((pool) => pool.user.name === user);
+    }
+  }
+
+  /** A client has logged in as a user whom `auth_query` found. */
+  keepProved(database: Database, found: FoundUser, keys: ScramKeys | null): void {
+    if (this.credentials.keepProved(database.name, found, keys)) {
+      this.#retryLogins((pool) => pool.database === database && pool.user.name === found.name);
+    }
+  }
+
+  /** What is known now may let logins succeed that have failed before. */
+  #retryLogins(isConcerned: (pool: RelayPool) => boolean): void {
+    for (const pool of this.registry.pools.filter(isConcerned)) {
+      pool.onCredentialChanged();
+    }
+  }
+
+  /**
+   * A SCRAM verifier alone logs in to no server that asks for a password: the keys behind it come
+   * with the first client. One attempt finds out whether this server asks.
+   */
+  mayWarmUp(pool: RelayPool): boolean {
+    const { secret, keys } = this.credentialOf(pool);
+    return secret.kind !== 'scram' || keys !== null || pool.lastLoginError === null;
   }
 
   cancel(server: ServerConnection): void {

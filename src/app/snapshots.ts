@@ -63,7 +63,8 @@ export class Snapshots {
         loadBalanceHosts: loadBalanceHosts(pool.database.config),
       };
     });
-    rows.push({
+    const merged = mergePools(rows);
+    merged.push({
       database: CONSOLE_DATABASE,
       user: CONSOLE_USER,
       clActive: this.#pooler.admissions.consoles.size,
@@ -81,7 +82,7 @@ export class Snapshots {
       poolMode: 'statement',
       loadBalanceHosts: null,
     });
-    return rows;
+    return merged;
   }
 
   /** All clients but those in login: pool by pool, those that wait behind the others; then cancel requests. */
@@ -355,6 +356,44 @@ export class Snapshots {
 
 function serverStateName(state: ServerState): ServerSnapshot['state'] {
   return state === ServerState.Login || state === ServerState.Closed ? 'new' : state;
+}
+
+/** Columns of SHOW POOLS that add up. */
+const POOL_COUNTS = [
+  'clActive',
+  'clWaiting',
+  'clActiveCancelReq',
+  'clWaitingCancelReq',
+  'svActive',
+  'svActiveCancel',
+  'svBeingCanceled',
+  'svIdle',
+  'svUsed',
+  'svTested',
+  'svLogin',
+] as const;
+
+/**
+ * Makes one row of pools of the same database and user: monitoring takes the two for the key. There
+ * are two where clients log in as `auth_user` as well.
+ */
+function mergePools(rows: readonly PoolSnapshot[]): PoolSnapshot[] {
+  const merged = new Map<string, PoolSnapshot>();
+  for (const row of rows) {
+    const key = `${row.database}\0${row.user}`;
+    const first = merged.get(key);
+    if (first === undefined) {
+      merged.set(key, row);
+      continue;
+    }
+    const sums = POOL_COUNTS.map((name) => [name, first[name] + row[name]] as const);
+    merged.set(key, {
+      ...first,
+      ...Object.fromEntries(sums),
+      maxwaitUs: Math.max(first.maxwaitUs, row.maxwaitUs),
+    });
+  }
+  return [...merged.values()];
 }
 
 /** The setting, if there is something to choose from. */

@@ -35,7 +35,11 @@ export class Statistics {
         sum = new PoolStats();
         totals.set(pool.database.name, sum);
       }
-      sum.add(pool.stats);
+      if (pool.purpose === 'clients') {
+        sum.add(pool.stats);
+      } else {
+        addQuestions(sum, pool.stats);
+      }
     }
     const own = new PoolStats();
     own.clientLoginCount = this.#pooler.admissions.consoleLoginCount;
@@ -75,6 +79,13 @@ export class Statistics {
     }
     return rows;
   }
+}
+
+/** Runs of `auth_query` are nobody's queries: they show as load of the server only. */
+function addQuestions(sum: PoolStats, stats: PoolStats): void {
+  sum.serverAssignmentCount += stats.serverAssignmentCount;
+  sum.sentBytes += stats.sentBytes;
+  sum.waitTimeMs += stats.waitTimeMs;
 }
 
 function counters(stats: PoolStats): StatsCounters {

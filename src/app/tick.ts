@@ -39,6 +39,8 @@ export function runTick(pooler: Pooler): void {
   pooler.zones.onTick();
   dropUnusedPools(pooler, nowMs);
   pooler.external.onTick();
+  pooler.authQueries.onTick();
+  pooler.passwords.onTick();
   dropUnusedDatabases(pooler, nowMs);
   for (const client of [...pooler.lingering]) {
     if (nowMs - client.closedAtMs > LINGER_MS) {
@@ -135,7 +137,7 @@ function describeQueue(pooler: Pooler, pool: RelayPool): string {
 function dropUnusedDatabases(pooler: Pooler, nowMs: number): void {
   const limitMs = pooler.settings.autodbIdleTimeoutMs;
   for (const database of [...pooler.registry.databases.values()]) {
-    if (!database.isAuto || database.clientCount > 0 || database.serverCount > 0) {
+    if (!database.isAuto || pooler.registry.isInUse(database)) {
       continue;
     }
     const isOver = limitMs > 0 && nowMs - database.lastUsedMs > limitMs;

@@ -111,6 +111,7 @@ type Phase =
   | PendingPhase
   | QuietPhase;
 
+const NOTHING = (): void => undefined;
 const NO_PASSWORD = Buffer.alloc(0);
 
 const PASSWORD_FAILED = 'password authentication failed';
@@ -130,6 +131,8 @@ export class ClientAuthenticator {
   readonly #onResume: (step: AuthStep) => void;
   readonly #plan: LoginPlan;
   #state: Phase = { phase: 'created' };
+  /** Whether the secret has been asked for once more: that is done once. */
+  #isRechecked = false;
 
   constructor(options: ClientAuthenticatorOptions) {
     this.#plan = options.plan;
@@ -216,20 +219,27 @@ export class ClientAuthenticator {
     if (password.length === 0) {
       return this.#failEmpty();
     }
+    return this.#checkPassword(plan, Buffer.from(password));
+  }
+
+  /** @param password - owned. */
+  #checkPassword(plan: PlainPlan, password: Buffer): AuthStep {
     const { secret } = plan;
     switch (secret.kind) {
-      case 'plain':
-        return this.#judge(plan, isSecretEqual(password, Buffer.from(secret.password, 'utf8')));
+      case 'plain': {
+        const isRight = isSecretEqual(password, Buffer.from(secret.password, 'utf8'));
+        return this.#judgePassword(plan, password, isRight, null);
+      }
       case 'md5': {
         const digest = Buffer.from(md5Digest(password, plan.user), 'latin1');
         const isRight = isEqualConstantTime(digest, Buffer.from(secret.digest, 'latin1'));
-        return this.#judge(plan, isRight);
+        return this.#judgePassword(plan, password, isRight, null);
       }
       case 'scram':
         return this.#wait((settle) => {
           const request = { password, salt: secret.salt, iterations: secret.iterations };
           return this.#deriver.derive(request, (derivation) => {
-            settle(() => this.#onDerived(plan, secret, derivation));
+            settle(() => this.#onDerived(plan, password, secret, derivation));
           });
         });
       default:
@@ -237,7 +247,12 @@ export class ClientAuthenticator {
     }
   }
 
-  #onDerived(plan: PlainPlan, verifier: ScramVerifier, derivation: Derivation): AuthStep {
+  #onDerived(
+    plan: PlainPlan,
+    password: Buffer,
+    verifier: ScramVerifier,
+    derivation: Derivation,
+  ): AuthStep {
     if (derivation.kind === 'refused') {
       return this.#failOverloaded(derivation.reason);
     }
@@ -245,7 +260,19 @@ export class ClientAuthenticator {
     const { clientKey, serverKey } = keys;
     const { salt, iterations } = verifier;
     const isRight = isEqualConstantTime(keys.storedKey, verifier.storedKey);
-    return this.#judge(plan, isRight, { clientKey, serverKey, salt, iterations });
+    const scramKeys = { clientKey, serverKey, salt, iterations };
+    return this.#judgePassword(plan, password, isRight, scramKeys);
+  }
+
+  #judgePassword(
+    plan: PlainPlan,
+    password: Buffer,
+    isRight: boolean,
+    keys: ScramKeys | null,
+  ): AuthStep {
+    return this.#judge(plan, isRight, keys, (newer) =>
+      newer.method === 'plain' ? this.#checkPassword(newer, password) : null,
+    );
   }
 
   #onMd5Response({ plan, salt }: Md5Phase, body: Buffer): AuthStep {
@@ -256,7 +283,15 @@ export class ClientAuthenticator {
     if (response.length === 0) {
       return this.#failEmpty();
     }
-    return this.#judge(plan, isMd5ResponseValid(response, plan.digest, salt));
+    return this.#checkMd5(plan, salt, Buffer.from(response));
+  }
+
+  /** @param response - owned. */
+  #checkMd5(plan: Md5Plan, salt: Buffer, response: Buffer): AuthStep {
+    const isRight = isMd5ResponseValid(response, plan.digest, salt);
+    return this.#judge(plan, isRight, null, (newer) =>
+      newer.method === 'md5' ? this.#checkMd5(newer, salt, response) : null,
+    );
   }
 
   #onSaslInitialResponse(plan: ScramPlan, body: Buffer): AuthStep {
@@ -316,10 +351,10 @@ export class ClientAuthenticator {
     if (final.kind === 'failed') {
       return final.isMalformed
         ? this.#failMalformed(final.reason, SASL_FAILED)
-        : this.#fail(plan.refusal ?? final.reason, SASL_FAILED);
+        : this.#failExchange(plan, plan.refusal ?? final.reason);
     }
     if (plan.refusal !== null) {
-      return this.#fail(plan.refusal, SASL_FAILED);
+      return this.#failExchange(plan, plan.refusal);
     }
     const { salt, iterations, serverKey } = verifier;
     const { clientKey, serverFinal } = final;
@@ -370,11 +405,41 @@ export class ClientAuthenticator {
     );
   }
 
-  #judge(plan: PlainPlan | Md5Plan, isRight: boolean, keys: ScramKeys | null = null): AuthStep {
-    if (plan.refusal !== null) {
-      return this.#fail(plan.refusal, PASSWORD_FAILED);
+  /**
+   * @param again - Checks the same proof by a newer plan; null when that asks for another one.
+   */
+  #judge(
+    plan: PlainPlan | Md5Plan,
+    isRight: boolean,
+    keys: ScramKeys | null,
+    again: (newer: LoginPlan) => AuthStep | null,
+  ): AuthStep {
+    if (isRight && plan.refusal === null) {
+      return this.#succeed(null, keys);
     }
-    return isRight ? this.#succeed(null, keys) : this.#fail('wrong password', PASSWORD_FAILED);
+    const fail = (): AuthFailure => this.#fail(plan.refusal ?? 'wrong password', PASSWORD_FAILED);
+    const { recheck } = plan;
+    if (recheck === undefined || this.#isRechecked) {
+      return fail();
+    }
+    this.#isRechecked = true;
+    const asked: { cancel: CancelDerivation | null } = { cancel: null };
+    const step = this.#wait((settle) => {
+      asked.cancel = recheck((newer) => {
+        settle(() => (newer === null ? null : again(newer)) ?? fail());
+      });
+      return asked.cancel ?? NOTHING;
+    });
+    return asked.cancel === null ? fail() : step;
+  }
+
+  /**
+   * The salt that the client has been given is that of the old secret, so this exchange cannot be
+   * saved: the newer secret is for the next attempt.
+   */
+  #failExchange(plan: ScramPlan, reason: string): AuthFailure {
+    plan.recheck?.(NOTHING);
+    return this.#fail(reason, SASL_FAILED);
   }
 
   #succeed(saslFinal: string | null, scramKeys: ScramKeys | null): AuthSuccess {

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { assertNever } from '../base/assert.ts';
+import type { FoundUser, UnknownUser } from './auth-query.ts';
 import { isEqualConstantTime } from './constant-time.ts';
 import { LazyVerifier } from './lazy-verifier.ts';
 import { UNKNOWN_USER, type LoginMethod, type PlainPlan, type StoredPlan } from './login-plan.ts';
@@ -27,6 +28,15 @@ export interface ServerCredential {
   readonly keys: ScramKeys | null;
 }
 
+/** A user as far as its login is concerned. */
+interface Account {
+  /** As the client gave it. */
+  readonly user: string;
+  readonly secret: Secret;
+  readonly isKnown: boolean;
+  /** Whether `auth_query` was asked for it, whatever came of that. */
+  readonly isAsked: boolean;
+}
 const WITHOUT_PASSWORD = 'user has no password';
 
 /**
@@ -41,8 +51,14 @@ export class Credentials {
   readonly #processSecret: Buffer;
   #scramIterations: number;
   #users: ReadonlyMap<string, Secret> = new Map();
+  /** Names in the users file as it was read last. */
+  #current: ReadonlySet<string> = new Set();
+  /** What users whom `auth_query` found have proved, by database and user. */
+  readonly #proved = new Map<string, Map<string, ServerCredential>>();
   /** Share of users with a SCRAM verifier among those with any secret, 0 to 1. */
   #scramShare = 0;
+  /** The same among the users whom `auth_query` has found. */
+  #askedScramShare = 1;
   readonly #lazyVerifiers = new Map<string, LazyVerifier>();
   readonly #learntKeys = new Map<string, ScramKeys>();
   readonly #learntPasswords = new Map<string, string>();
@@ -70,6 +86,7 @@ export class Credentials {
       merged.set(user, secret);
     }
     this.#users = merged;
+    this.#current = new Set(users.keys());
     this.#scramIterations = scramIterations;
     this.#lazyVerifiers.clear();
     for (const [user, keys] of this.#learntKeys) {
@@ -87,13 +104,55 @@ export class Credentials {
     return this.#users.has(user);
   }
 
-  /** Says what to log in to PostgreSQL with as `user`; an unknown user has no secret. */
-  serverSecret(user: string): ServerCredential {
+  /** Tells whether `user` stands in the users file: then `auth_query` is not asked for it. */
+  isInFile(user: string): boolean {
+    return this.#current.has(user);
+  }
+
+  /** Names the users of the users file who have a secret of one kind. */
+  usersWith(kind: Secret['kind']): string[] {
+    return [...this.#current].filter((user) => this.#secretOf(user).kind === kind);
+  }
+
+  /**
+   * Says what to log in to PostgreSQL with as `user`; an unknown user has no secret.
+   *
+   * @param database - Where: what `auth_query` found is good for one database.
+   */
+  serverSecret(user: string, database = ''): ServerCredential {
     const password = this.#learntPasswords.get(user);
     if (password !== undefined) {
       return { secret: { kind: 'plain', password }, keys: null };
     }
-    return { secret: this.#secretOf(user), keys: this.#learntKeys.get(user) ?? null };
+    const proved = this.isInFile(user) ? undefined : this.#proved.get(database)?.get(user);
+    return proved ?? { secret: this.#secretOf(user), keys: this.#learntKeys.get(user) ?? null };
+  }
+
+  /**
+   * Keeps the secret of a user whom `auth_query` found and who has logged in, for as long as the
+   * database exists: server connections are opened long after the answer has expired.
+   *
+   * @param keys - Those that the client has proved; null for none.
+   * @returns Whether more is known now than before.
+   */
+  keepProved(database: string, found: FoundUser, keys: ScramKeys | null): boolean {
+    let users = this.#proved.get(database);
+    if (users === undefined) {
+      users = new Map();
+      this.#proved.set(database, users);
+    }
+    const { name, secret } = found;
+    const old = users.get(name) ?? null;
+    const candidates = [keys, old?.keys ?? null];
+    const known = candidates.find((each) => each !== null && isFitting(each, secret)) ?? null;
+    users.set(name, { secret, keys: known });
+    const isSame = old !== null && isSameSecret(old.secret, secret);
+    return !isSame || (known !== null && old.keys === null);
+  }
+
+  /** Forgets what was proved for a database that is gone. */
+  forgetDatabase(database: string): void {
+    this.#proved.delete(database);
   }
 
   /**
@@ -127,41 +186,63 @@ export class Credentials {
   /**
    * Decides how a login of `user` is checked.
    *
+   * @param answer - What `auth_query` says of the user; by default the users file decides.
    * @source PgBouncer manual, "auth_type"
    */
-  resolveLogin(method: LoginMethod, user: string): StoredPlan {
+  resolveLogin(
+    method: LoginMethod,
+    user: string,
+    answer: FoundUser | UnknownUser | null = null,
+  ): StoredPlan {
+    const account = this.#accountOf(user, answer);
     switch (method) {
       case 'any':
         return { method: 'trust', isKnown: true };
       case 'trust':
-        return { method: 'trust', isKnown: this.isKnown(user) };
+        return { method: 'trust', isKnown: account.isKnown };
       case 'plain':
-        return this.#planPlain(user);
+        return this.#planPlain(account);
       case 'md5':
-        return this.#planMd5(user);
+        return this.#planMd5(account);
       case 'scram-sha-256':
-        return this.#planScram(user);
+        return this.#planScram(account);
       default:
         return assertNever(method);
     }
   }
 
-  #planPlain(user: string): PlainPlan {
-    const secret = this.#secretOf(user);
+  /** Takes over the share of SCRAM secrets among the users whom `auth_query` has found, 0 to 1. */
+  setAskedScramShare(share: number): void {
+    this.#askedScramShare = share;
+  }
+
+  #accountOf(user: string, answer: FoundUser | UnknownUser | null): Account {
+    switch (answer?.kind) {
+      case undefined:
+        return { user, secret: this.#secretOf(user), isKnown: this.isKnown(user), isAsked: false };
+      case 'found':
+        return { user, secret: answer.secret, isKnown: true, isAsked: true };
+      case 'unknown':
+        return { user, secret: NO_SECRET, isKnown: false, isAsked: true };
+    }
+  }
+
+  #planPlain(account: Account): PlainPlan {
+    const { user, secret } = account;
     if (secret.kind !== 'none') {
       return { method: 'plain', user, secret, refusal: null };
     }
-    const mock = this.#imitatesScram(user)
+    const mock = this.#imitatesScram(account)
       ? mockVerifier(this.#processSecret, user, this.#scramIterations)
       : ({ kind: 'plain', password: this.#mockPassword(user) } as const);
-    return { method: 'plain', user, secret: mock, refusal: this.#refusal(user) };
+    return { method: 'plain', user, secret: mock, refusal: refusalOf(account) };
   }
 
-  #planMd5(user: string): StoredPlan {
-    const secret = this.#secretOf(user);
+  #planMd5(account: Account): StoredPlan {
+    const { user, secret } = account;
     switch (secret.kind) {
       case 'scram':
-        return this.#planScram(user);
+        return this.#planScram(account);
       case 'md5':
         return { method: 'md5', user, digest: secret.digest, refusal: null };
       case 'plain': {
@@ -169,32 +250,33 @@ export class Credentials {
         return { method: 'md5', user, digest, refusal: null };
       }
       case 'none': {
-        if (this.#imitatesScram(user)) {
-          return this.#planScram(user);
+        if (this.#imitatesScram(account)) {
+          return this.#planScram(account);
         }
         const digest = md5Digest(this.#mockPassword(user), user);
-        return { method: 'md5', user, digest, refusal: this.#refusal(user) };
+        return { method: 'md5', user, digest, refusal: refusalOf(account) };
       }
       default:
         return assertNever(secret);
     }
   }
 
-  #planScram(user: string): StoredPlan {
-    const secret = this.#secretOf(user);
+  #planScram(account: Account): StoredPlan {
+    const { user, secret } = account;
     if (secret.kind === 'scram') {
       const source = { kind: 'stored', verifier: secret } as const;
       return { method: 'scram', user, source, refusal: null };
     }
     if (secret.kind === 'plain') {
-      const source = { kind: 'derived', lazy: this.#lazyVerifier(user, secret.password) } as const;
+      const lazy = account.isAsked
+        ? this.#askedVerifier(user, secret.password)
+        : this.#lazyVerifier(user, secret.password);
+      const source = { kind: 'derived', lazy } as const;
       return { method: 'scram', user, source, refusal: null };
     }
     const verifier = mockVerifier(this.#processSecret, user, this.#scramIterations);
     const refusal =
-      secret.kind === 'md5'
-        ? 'the md5 secret of this user cannot check SCRAM'
-        : this.#refusal(user);
+      secret.kind === 'md5' ? 'the md5 secret of this user cannot check SCRAM' : refusalOf(account);
     return { method: 'scram', user, source: { kind: 'stored', verifier }, refusal };
   }
 
@@ -217,12 +299,18 @@ export class Credentials {
     return [...this.#users.keys()];
   }
 
-  #secretOf(user: string): Secret {
-    return this.#users.get(user) ?? NO_SECRET;
+  /**
+   * A verifier that is made anew for each login must have the same salt each time, as one that is
+   * stored has, and as the mock one has. The derivation itself is cached.
+   */
+  #askedVerifier(user: string, password: string): LazyVerifier {
+    const iterations = this.#scramIterations;
+    const { salt } = mockVerifier(this.#processSecret, user, iterations);
+    return new LazyVerifier({ deriver: this.#deriver, password, salt, iterations });
   }
 
-  #refusal(user: string): string {
-    return this.isKnown(user) ? WITHOUT_PASSWORD : UNKNOWN_USER;
+  #secretOf(user: string): Secret {
+    return this.#users.get(user) ?? NO_SECRET;
   }
 
   /**
@@ -230,8 +318,9 @@ export class Credentials {
    * like one with a SCRAM verifier. The answer is stable for a user and over many users as frequent
    * as among the real ones; were it always the same, the other challenge would betray real users.
    */
-  #imitatesScram(user: string): boolean {
-    return this.#mockBytes('kind', user).readUInt32BE(0) / 2 ** 32 < this.#scramShare;
+  #imitatesScram({ user, isAsked }: Account): boolean {
+    const share = isAsked ? this.#askedScramShare : this.#scramShare;
+    return this.#mockBytes('kind', user).readUInt32BE(0) / 2 ** 32 < share;
   }
 
   #mockPassword(user: string): string {
@@ -241,6 +330,14 @@ export class Credentials {
   #mockBytes(label: string, user: string): Buffer {
     return createHmac('sha256', this.#processSecret).update(`${label}\0${user}`, 'utf8').digest();
   }
+}
+
+function refusalOf({ isKnown }: Account): string {
+  return isKnown ? WITHOUT_PASSWORD : UNKNOWN_USER;
+}
+
+function isSameSecret(a: Secret, b: Secret): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Tells whether `keys` are those behind `secret`. */

@@ -1,3 +1,4 @@
+import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { SqlState } from '../protocol/sqlstate.ts';
 import type { LazyVerifier } from './lazy-verifier.ts';
 import type { Md5Secret, PlainSecret, ScramVerifier } from './secret.ts';
@@ -20,7 +21,18 @@ interface PasswordPlan {
    * the exchange runs as for any user, against a mock secret.
    */
   readonly refusal: string | null;
+  /** Set where the secret may be out of date: how to get a newer plan once the proof is wrong. */
+  readonly recheck?: Recheck | undefined;
 }
+
+/**
+ * Asks for the secret once more.
+ *
+ * @param done - Gets the newer plan, or null for none; called at most once, and never before this
+ *   has returned.
+ * @returns how to give up waiting; null when there is nothing newer to be had.
+ */
+export type Recheck = (done: (plan: LoginPlan | null) => void) => (() => void) | null;
 
 /** The client sends its password in clear text. */
 export interface PlainPlan extends PasswordPlan {
@@ -70,4 +82,24 @@ export function isUnknownUser(plan: LoginPlan): boolean {
     return !plan.isKnown;
   }
   return 'refusal' in plan && plan.refusal === UNKNOWN_USER;
+}
+
+/** Why a login cannot be checked at all. */
+export interface PlanFailure {
+  /** For the client. */
+  readonly error: PoolerError;
+  /** The true reason, for the log. */
+  readonly reason: string;
+}
+
+/** The secret of the user is being asked for. */
+export interface PendingPlan {
+  readonly method: 'pending';
+  /**
+   * Waits for the plan.
+   *
+   * @param done - Called exactly once unless canceled, and never before this has returned.
+   * @returns how to give up waiting.
+   */
+  readonly wait: (done: (outcome: LoginPlan | PlanFailure) => void) => () => void;
 }

@@ -32,6 +32,8 @@ export interface ServerAuthFailure {
   readonly reason: string;
   /** For the clients, behind `server login failed: `. */
   readonly message: string;
+  /** What the operator can do about it; null when it is not the credential that does not fit. */
+  readonly hint: string | null;
 }
 
 /** What a {@link ServerAuthenticator} needs from outside. */
@@ -54,6 +56,18 @@ type Phase =
   | { readonly phase: 'sasl-first' | 'sasl-final'; readonly exchange: ScramClient }
   | { readonly phase: 'pending'; readonly cancel: CancelDerivation };
 
+const OTHER_SOURCE = 'set password, password_file or password_command of the database';
+
+/** The ways out by what is known of a user, when the server asks for something else. */
+const HINTS: Readonly<Record<Secret['kind'], string>> = {
+  none: `Store the password of the user in auth_file, ${OTHER_SOURCE}, or let the server ask for none.`,
+  plain: 'Let the server ask for a password in clear text, by md5 or by SCRAM-SHA-256.',
+  md5: `Store the plain password or the SCRAM secret of the user in auth_file, ${OTHER_SOURCE}, or let the server ask for md5.`,
+  scram: `Store the plain password of the user in auth_file, ${OTHER_SOURCE}, or let the server ask for SCRAM-SHA-256.`,
+};
+const HINT_NO_KEYS = `Let a client log in as this user with its password by SCRAM or in clear text first, store the plain password in auth_file, or ${OTHER_SOURCE}.`;
+const HINT_OTHER_SECRET = `Copy the secret of the user from pg_authid of this server to auth_file and log in again, store the plain password there, or ${OTHER_SOURCE}.`;
+
 const WRONG_TYPE = 'wrong password type';
 const NOT_VERIFIED = 'failed to verify server signature';
 const BAD_EXCHANGE = 'failed to answer authreq';
@@ -67,7 +81,7 @@ const BAD_EXCHANGE = 'failed to answer authreq';
  * @source PostgreSQL manual, "Message Flow: Start-up"
  */
 export class ServerAuthenticator {
-  readonly #options: ServerAuthenticatorOptions;
+  #options: ServerAuthenticatorOptions;
   #state: Phase = { phase: 'start' };
 
   constructor(options: ServerAuthenticatorOptions) {
@@ -106,6 +120,11 @@ export class ServerAuthenticator {
       default:
         return assertNever(state);
     }
+  }
+
+  /** Takes over what to log in with, before the server has asked. */
+  useCredential(secret: Secret, keys: ScramKeys | null): void {
+    this.#options = { ...this.#options, secret, keys };
   }
 
   /** Gives up: the server is gone. No step follows. */
@@ -169,6 +188,7 @@ export class ServerAuthenticator {
       return this.#fail(
         'the SCRAM secret of this user cannot log in to a server until a client has logged in with SCRAM',
         WRONG_TYPE,
+        HINT_NO_KEYS,
       );
     }
     if (secret.kind !== 'plain' && secret.kind !== 'scram') {
@@ -196,6 +216,7 @@ export class ServerAuthenticator {
       return this.#fail(
         'the SCRAM secret of this user is not the one the server has: salt or iterations differ',
         WRONG_TYPE,
+        HINT_OTHER_SECRET,
       );
     }
     return this.#prove(exchange, keys);
@@ -252,7 +273,8 @@ export class ServerAuthenticator {
   #failWrongType(wanted: string): ServerAuthFailure {
     const { kind } = this.#options.secret;
     const has = kind === 'none' ? 'no password is known' : `only a ${kind} secret is known`;
-    return this.#fail(`the server wants ${wanted}, but ${has} for this user`, WRONG_TYPE);
+    const reason = `the server wants ${wanted}, but ${has} for this user`;
+    return this.#fail(reason, WRONG_TYPE, HINTS[kind]);
   }
 
   #failUnverified(code: number): ServerAuthFailure {
@@ -266,9 +288,9 @@ export class ServerAuthenticator {
     return this.#fail(`authentication request ${String(code)} out of order`, BAD_EXCHANGE);
   }
 
-  #fail(reason: string, message: string): ServerAuthFailure {
+  #fail(reason: string, message: string, hint: string | null = null): ServerAuthFailure {
     this.#close();
-    return { kind: 'failed', reason, message };
+    return { kind: 'failed', reason, message, hint };
   }
 
   #close(): void {

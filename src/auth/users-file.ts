@@ -1,10 +1,6 @@
+import { MAX_PASSWORD_BYTES, MAX_USER_BYTES } from './limits.ts';
 import { parseSecret } from './secret.ts';
 import type { Secret } from './secret.ts';
-
-/** Longest user name in a users file, in bytes of UTF-8. */
-export const MAX_USER_BYTES = 127;
-/** Longest password or secret in a users file, in bytes of UTF-8. */
-export const MAX_PASSWORD_BYTES = 65_530;
 
 /** Something to tell the operator about a users file. Never holds a user name or a secret. */
 export interface UsersFileProblem {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ClientCertificate } from '../auth/certificate-identity.ts';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
-import type { LoginPlan } from '../auth/login-plan.ts';
+import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { describePeer, type PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
@@ -13,7 +13,7 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
-import type { Admission, CancelProgress, ClientHost } from './client-host.ts';
+import type { Admission, CancelProgress, ClientHost, Refusal } from './client-host.ts';
 import { clientLogFields, logClientClosed, logLoginAttempt } from './client-log.ts';
 import { ClientLogin, type StartupMessage } from './client-login.ts';
 import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
@@ -188,7 +188,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#refuse(error, error.message);
   }
 
-  #onStartup(packet: StartupMessage): LoginPlan | { readonly error: PoolerError } {
+  #onStartup(packet: StartupMessage): LoginPlan | PendingPlan | Refusal {
     const startup = readStartupParameters(packet.parameters, {
       tracked: this.#host.tracked,
       ignored: this.#host.settings.ignoreStartupParameters,
@@ -220,8 +220,19 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { user, database, consoleRole } = admission;
     const databaseName = database?.name ?? startup.database;
     this.identity = { user, database, consoleRole, databaseName, version: packet.version };
-    logLoginAttempt(this, this.#host, admission.plan);
-    return admission.plan;
+    const { plan } = admission;
+    if (plan.method !== 'pending') {
+      logLoginAttempt(this, this.#host, plan);
+      return plan;
+    }
+    const wait: PendingPlan['wait'] = (done) =>
+      plan.wait((outcome) => {
+        if (!('error' in outcome)) {
+          logLoginAttempt(this, this.#host, outcome);
+        }
+        done(outcome);
+      });
+    return { method: 'pending', wait };
   }
 
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {

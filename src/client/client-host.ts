@@ -1,5 +1,5 @@
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
-import type { LoginPlan } from '../auth/login-plan.ts';
+import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
@@ -32,12 +32,20 @@ export interface ConsoleDialogue {
 
 /** What was decided about a client when its startup message came. */
 export interface Admission {
-  readonly plan: LoginPlan;
+  readonly plan: LoginPlan | PendingPlan;
   readonly user: User;
   /** Null for the console, and for a database that does not exist: that is told after the proof. */
   readonly database: Database | null;
   /** The role on the console; null for any other database. */
   readonly consoleRole: 'admin' | 'stats' | null;
+}
+
+/** Why a client is not let in. */
+export interface Refusal {
+  /** For the client. */
+  readonly error: PoolerError;
+  /** The true reason, for the log; the text of the error by default. */
+  readonly reason?: string;
 }
 
 /** A cancel key handed to a client. */
@@ -67,7 +75,7 @@ export interface ClientHost extends LoginTools {
   wallMs(): number;
   isConsole(database: string): boolean;
   /** Checks limits and finds out how the user must prove itself. Counts the client if admitted. */
-  admit(client: ClientConnection, startup: StartupParameters): Admission | { error: PoolerError };
+  admit(client: ClientConnection, startup: StartupParameters): Admission | Refusal;
   /** The client has proved itself: keys it has shown may serve to log in to the server. */
   onAuthenticated(client: ClientConnection, success: AuthSuccess): void;
   /** Finds the pool for an authenticated client, or why it may not enter. */

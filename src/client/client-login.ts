@@ -4,7 +4,7 @@ import {
   type AuthStep,
   type AuthSuccess,
 } from '../auth/client-authenticator.ts';
-import type { LoginPlan } from '../auth/login-plan.ts';
+import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import { assertNever } from '../base/assert.ts';
 import {
@@ -39,7 +39,9 @@ export interface LoginPort {
   /** Asked before {@link LoginPort.onStartup}; after `hold`, {@link ClientLogin.proceed} goes on. */
   gate?(startup: StartupMessage): GateVerdict;
   /** Judges the startup message; the plan says how the user must prove itself. */
-  onStartup(startup: StartupMessage): LoginPlan | { readonly error: PoolerError };
+  onStartup(
+    startup: StartupMessage,
+  ): LoginPlan | PendingPlan | { readonly error: PoolerError; readonly reason?: string };
   /** The startup packet was a cancel request. */
   onCancelRequest(processId: number, secret: Buffer): void;
   /** The client is who it says. `rest` are bytes behind its last message, owned, or null. */
@@ -71,6 +73,8 @@ export class ClientLogin {
   #hasAskedForGss = false;
   /** Set once the startup message is accepted. */
   #authenticator: ClientAuthenticator | null = null;
+  /** Gives up waiting for the plan; set between the startup message and the plan. */
+  #cancelPlan: (() => void) | null = null;
   readonly #assembler = new MessageAssembler(MAX_AUTH_MESSAGE_BYTES + HEADER_BYTES);
   /** What came behind a startup message that needed no proof. */
   #early: Buffer | null = null;
@@ -85,7 +89,7 @@ export class ClientLogin {
 
   /** Whether the client has sent anything but requests for encryption. */
   get hasStarted(): boolean {
-    return this.#authenticator !== null;
+    return this.#authenticator !== null || this.#cancelPlan !== null;
   }
 
   /** Bytes kept of what is not complete, or not yet asked for. */
@@ -104,6 +108,8 @@ export class ClientLogin {
     }
     if (this.#waiting !== null) {
       this.#keepWaiting(this.#waiting, chunk);
+    } else if (this.#cancelPlan !== null) {
+      this.#keepEarly(chunk);
     } else if (this.#authenticator === null) {
       this.#onStartupBytes(chunk);
     } else {
@@ -114,6 +120,7 @@ export class ClientLogin {
   /** Stops what is under way; the connection is gone. */
   dispose(): void {
     this.#isOver = true;
+    this.#cancelPlan?.();
     this.#authenticator?.dispose();
   }
 
@@ -204,9 +211,38 @@ export class ClientLogin {
     }
     const plan = this.#port.onStartup(startup);
     if ('error' in plan) {
-      this.#refuse(plan.error);
-      return;
+      this.#refuse(plan.error, plan.reason);
+    } else if (plan.method === 'pending') {
+      this.#cancelPlan = plan.wait((outcome) => {
+        this.#onPlan(outcome);
+      });
+      this.#keepEarly(rest);
+    } else {
+      this.#begin(plan, rest);
     }
+  }
+
+  /** What a client says before it has been asked: its password, which it need not wait to send. */
+  #keepEarly(bytes: Buffer): void {
+    this.#early = this.#early === null ? Buffer.from(bytes) : Buffer.concat([this.#early, bytes]);
+    if (this.#early.length > MAX_AUTH_MESSAGE_BYTES + HEADER_BYTES) {
+      this.#cancelPlan?.();
+      this.#refuse(poolerError('badPacketHeader', this.#early.toString('hex', 0, HEADER_BYTES)));
+    }
+  }
+
+  #onPlan(outcome: LoginPlan | PlanFailure): void {
+    this.#cancelPlan = null;
+    const rest = this.#early ?? NO_BODY;
+    this.#early = null;
+    if ('error' in outcome) {
+      this.#refuse(outcome.error, outcome.reason);
+    } else {
+      this.#begin(outcome, rest);
+    }
+  }
+
+  #begin(plan: LoginPlan, rest: Buffer): void {
     this.#authenticator = new ClientAuthenticator({
       plan,
       deriver: this.#tools.deriver,

@@ -13,6 +13,7 @@ import { GLOBAL_SETTINGS, SETTINGS_IN_SHOW_ORDER } from './global-settings.ts';
 import { needsNative, valueWithoutNative } from './native-need.ts';
 import { parsePeerId, PEER_KEYS } from './peer-keys.ts';
 import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
+import { checkPasswordSources } from './password-sources.ts';
 import { findSetting, readSection, reportRepeated } from './read-section.ts';
 import type { SettingValue } from './setting.ts';
 import { USER_KEYS } from './user-keys.ts';
@@ -74,7 +75,12 @@ function readDatabases(map: RawMap, context: ReadContext): ReadonlyMap<string, D
   return readEntries('databases', map, context, (entry, prefix) => {
     const keys = asMap(entry.value, prefix, context.problems);
     const section = { name: 'databases', prefix, table: DATABASE_KEYS } as const;
-    return databaseConfig(entry.key, readSection(section, keys, context));
+    const config = databaseConfig(entry.key, readSection(section, keys, context));
+    const wrong = checkPasswordSources(config);
+    if (wrong !== null) {
+      context.problems.add(entry.keyPlace, prefix, `${keyForMessage(prefix)}: ${wrong}`);
+    }
+    return config;
   });
 }
 

@@ -16,7 +16,9 @@ function adviseOnAccess({ settings, databases }: Parts): string[] {
   if (settings.authType === 'hba' && settings.authHbaFile === '') {
     advice.push('auth_type hba without auth_hba_file: nobody can log in');
   }
-  if (!WITHOUT_USERS_FILE.includes(settings.authType) && (settings.authFile ?? '') === '') {
+  const isAsking = (settings.authUser ?? '') !== '' || hasAuthUser(databases);
+  const needsFile = !WITHOUT_USERS_FILE.includes(settings.authType) && !isAsking;
+  if (needsFile && (settings.authFile ?? '') === '') {
     advice.push(`auth_type ${settings.authType} without auth_file: no user is known`);
   }
   if (settings.authType === 'any') {
@@ -27,6 +29,10 @@ function adviseOnAccess({ settings, databases }: Parts): string[] {
     }
   }
   return advice;
+}
+
+function hasAuthUser(databases: Parts['databases']): boolean {
+  return [...databases.values()].some(({ authUser }) => (authUser ?? '') !== '');
 }
 
 function adviseOnPools({ settings, databases }: Parts): string[] {

@@ -1,6 +1,12 @@
 import { int, oneOf, str, time } from './setting.ts';
 import { POOL_MODES } from './settings-pooling.ts';
-import { checkAuthDatabase, checkHost, checkNotEmpty } from './text-checks.ts';
+import {
+  checkAuthDatabase,
+  checkAuthQuery,
+  checkCommand,
+  checkHost,
+  checkNotEmpty,
+} from './text-checks.ts';
 
 /** The keys of one entry of `databases`. A `null` value inherits from the global settings. */
 export const DATABASE_KEYS = {
@@ -37,6 +43,24 @@ export const DATABASE_KEYS = {
     group: 'frequent',
     secret: true,
     doc: 'Password for user. Without it, the one of that user in auth_file.',
+  }),
+  password_file: str({
+    default: null,
+    check: checkNotEmpty,
+    allowed: 'a text with at least one character',
+    doc: 'File whose content is the password for user, one line end at its end apart; up to 64 kB. Read when a server connection needs it, again when the server refuses the password, and every password_refresh_interval.',
+  }),
+  password_command: str({
+    default: null,
+    check: checkCommand,
+    allowed:
+      'a program and its arguments, with blanks between and double quotes around what has blanks',
+    doc: 'Program that prints the password for user, such as a token of a cloud. Run without a shell, when password_file would be read.',
+  }),
+  password_refresh_interval: time({
+    default: null,
+    inherit: 'negative',
+    doc: 'Replaces the global password_refresh_interval. 0 is never, a negative number inherits.',
   }),
   pool_size: int({
     default: null,
@@ -105,20 +129,18 @@ export const DATABASE_KEYS = {
   }),
   auth_user: str({
     default: null,
-    support: 'not-yet',
     doc: 'Replaces the global auth_user.',
   }),
   auth_query: str({
     default: null,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is run with auth_user only' },
+    check: checkAuthQuery,
+    allowed: 'a query that holds $1',
     doc: 'Replaces the global auth_query.',
   }),
   auth_dbname: str({
     default: null,
     check: checkAuthDatabase,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is used with auth_user only' },
+    allowed: 'the name of a database that clients can ask for',
     doc: 'Replaces the global auth_dbname.',
   }),
   load_balance_hosts: oneOf(['round-robin', 'disable'], {

@@ -1,6 +1,6 @@
 import { int, list, oneOf, str } from './setting.ts';
 import { checkLdapOptions } from './ldap-options.ts';
-import { checkAuthDatabase } from './text-checks.ts';
+import { checkAuthDatabase, checkAuthQuery } from './text-checks.ts';
 
 /** What `auth_query` is when the file names none. */
 const DEFAULT_AUTH_QUERY =
@@ -40,21 +40,21 @@ export const AUTH_SETTINGS = {
   }),
   auth_query: str({
     default: DEFAULT_AUTH_QUERY,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is run with auth_user only' },
-    doc: 'Query that finds the password hash of a user who is not in auth_file.',
+    group: 'frequent',
+    check: checkAuthQuery,
+    allowed: 'a query that holds $1',
+    doc: 'Query that finds the secret of a user who is not in auth_file: `$1` is the name, the result one row of two columns, name and secret, or none. Run by auth_user.',
   }),
   auth_user: str({
     default: null,
-    support: 'not-yet',
-    doc: 'User that runs auth_query.',
+    group: 'frequent',
+    doc: 'User that runs auth_query; its own password is that in auth_file. Without it, users who are not in auth_file are unknown.',
   }),
   auth_dbname: str({
     default: null,
     check: checkAuthDatabase,
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'it is used with auth_user only' },
-    doc: 'Database in which auth_query runs.',
+    allowed: 'the name of a database that clients can ask for',
+    doc: 'Entry of databases in which auth_query runs. Without it, the database that the client asks for.',
   }),
   scram_iterations: int({
     default: 4096,

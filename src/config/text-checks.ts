@@ -1,3 +1,5 @@
+import { splitCommand } from './command-words.ts';
+
 /**
  * Longest name in the abstract namespace, in bytes: what a socket address has room for, without the
  * NUL in front and `/.s.PGSQL.65535` behind.
@@ -60,6 +62,9 @@ export function checkNotEmpty(text: string): string | null {
   return text === '' ? 'must not be empty' : null;
 }
 
+/** Names of the console's own database: it cannot run queries. */
+const CONSOLE_DATABASES: readonly string[] = ['pgbouncer', 'maitred'];
+
 /**
  * Checks `auth_dbname`: the console cannot run `auth_query`.
  *
@@ -67,7 +72,31 @@ export function checkNotEmpty(text: string): string | null {
  * @returns What is wrong as a clause, or `null`.
  */
 export function checkAuthDatabase(text: string): string | null {
-  return text === 'pgbouncer'
-    ? 'cannot use the reserved "pgbouncer" database as an auth_dbname'
+  return CONSOLE_DATABASES.includes(text)
+    ? `cannot use the reserved "${text}" database as an auth_dbname`
     : null;
+}
+
+/**
+ * Checks `auth_query`: a query that does not ask for a name would give everybody the same secret.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkAuthQuery(text: string): string | null {
+  return text.includes('$1') ? null : 'does not hold $1, the name of the user';
+}
+
+/**
+ * Checks `password_command`.
+ *
+ * @param text - The value as written.
+ * @returns What is wrong as a clause, or `null`.
+ */
+export function checkCommand(text: string): string | null {
+  const words = splitCommand(text);
+  if (words === null) {
+    return 'a double quote is not closed';
+  }
+  return words.length === 0 || words[0] === '' ? 'names no program' : null;
 }

@@ -27,6 +27,8 @@ export const LOG_EVENTS = {
   config_reload_failed: 'the new configuration was refused, the old one stays',
   config_warning: 'a setting was accepted but is probably not what was meant',
   auth_file_problem: 'a line of auth_file could not be used',
+  auth_query_failed:
+    'auth_query gave no answer: the server could not be reached or refused it, or its result is none',
   hba_file_problem: 'a line of auth_hba_file or auth_ident_file could not be used',
   // Clients
   client_connected: 'a connection was accepted; needs `verbose` 1',
@@ -49,6 +51,9 @@ export const LOG_EVENTS = {
   server_connected: 'a server connection is open, its login still to come',
   server_logged_in: 'a server connection has logged in; needs `verbose` 1',
   server_connect_failed: 'a server could not be reached',
+  server_password_fetched:
+    'password_command or password_file gave another password than before, or the first one',
+  password_source_failed: 'password_command or password_file gave no password',
   server_login_failed: 'a server refused our login, or failed to prove itself',
   server_disconnected: 'a server connection has ended',
   server_message_unexpected: 'a server sent what it may not send at this point',

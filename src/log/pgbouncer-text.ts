@@ -89,6 +89,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     const place = line === undefined ? show(file) : `${show(file)}:${show(line)}`;
     return `${place}: ${show(problem ?? message)}`;
   }),
+  auth_query_failed: plain(({ error }) => `S: error in auth_query: ${show(error)}`),
   hba_file_problem: plain(({ kind, file, line, problem, isSkipped }) => {
     if (line === 0) {
       return show(problem);
@@ -131,7 +132,11 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       : `new connection to server (from ${hostPort(localAddress, localPort)})`,
   ),
   server_connect_failed: prefixed(({ error }) => `connect failed: ${show(error)}`),
-  server_login_failed: plain(({ error }) => `server login failed: ${show(error)}`),
+  server_login_failed: plain(({ error, hint, user, database }) =>
+    hint === undefined
+      ? `server login failed: ${show(error)}`
+      : `server login failed: user ${show(user)}, database ${show(database)}: ${show(error)} (${show(hint)})`,
+  ),
   server_disconnected: prefixed(closingText),
   server_message_unexpected: prefixed(({ found, isLinked }) =>
     isLinked === true
@@ -145,6 +150,14 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     const what = query === 'connect_query' ? 'exec_on_query' : show(query);
     return `S: error while executing ${what}: ${show(error)}`;
   }),
+  password_source_failed: plain(
+    ({ database, user, source, problem }) =>
+      `${show(source)} for user ${show(user)} of database ${show(database)}: it ${show(problem)}`,
+  ),
+  server_password_fetched: plain(
+    ({ database, user, source }) =>
+      `${show(source)} gave a new password for user ${show(user)} of database ${show(database)}`,
+  ),
   dns_lookup_failed: plain(
     ({ host, error }) => `DNS lookup failed: ${show(host)}: result=${show(error)}`,
   ),

@@ -10,7 +10,7 @@ export interface PermitRequest {
 }
 
 /** Which limit stands in the way of a permit; null when none does. */
-export type BlockedBy = 'max_db_connections' | 'max_user_connections' | null;
+export type BlockedBy = 'max_db_connections' | 'max_user_connections' | 'auth_connections' | null;
 
 /**
  * Grants server connections. Each needs a permit that is held until the connection is closed, so
@@ -41,5 +41,28 @@ export class LocalBudget implements Budget {
   release({ database, user }: PermitRequest): void {
     database.serverCount--;
     user.serverCount--;
+  }
+}
+
+/** Server connections of all databases that run `auth_query`, most. */
+const MAX_AUTH_CONNECTIONS = 50;
+
+/**
+ * The budget of the connections that run `auth_query`: they take no place of the clients' ones, and
+ * a database whose places are all taken can still be logged in to.
+ */
+export class AuthBudget implements Budget {
+  #count = 0;
+
+  acquire(): BlockedBy {
+    if (this.#count >= MAX_AUTH_CONNECTIONS) {
+      return 'auth_connections';
+    }
+    this.#count++;
+    return null;
+  }
+
+  release(): void {
+    this.#count--;
   }
 }

@@ -54,6 +54,28 @@ export function resolvePoolSettings(
   };
 }
 
+/** Server connections of one database that run `auth_query`, most. */
+const AUTH_POOL_SIZE = 2;
+
+/**
+ * What holds for the pool that runs `auth_query`: a small size of its own, none of the limits and
+ * timeouts that are meant for clients.
+ */
+export function resolveAuthPoolSettings(settings: Settings, database: Database): PoolSettings {
+  return {
+    poolMode: 'transaction',
+    poolSize: AUTH_POOL_SIZE,
+    minPoolSize: 0,
+    reservePoolSize: 0,
+    serverLifetimeMs: positive(database.config.serverLifetimeMs, settings.serverLifetimeMs),
+    maxDbConnections: 0,
+    maxUserConnections: 0,
+    queryTimeoutMs: 0,
+    idleTransactionTimeoutMs: 0,
+    transactionTimeoutMs: 0,
+  };
+}
+
 /** What holds for the clients of one login user on one database. */
 export interface ClientSettings {
   /** 0 for no limit. */

@@ -8,6 +8,8 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   /** The settings in force; replaced as a whole on reload. */
   readonly settings: Settings;
   readonly budget: Budget;
+  /** The budget of pools that run `auth_query`. */
+  readonly authBudget: Budget;
   /** Monotonic time in ms. */
   nowMs(): number;
   /** Pools that a shared limit keeps from opening a connection; each enters and leaves by itself. */
@@ -26,6 +28,8 @@ export interface PoolHost<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   launch(pool: Pool<C, S>, owner: C | null): void;
   /** Closes an idle server connection elsewhere that stands in the way of `pool`, if any. */
   evictFor(pool: Pool<C, S>): boolean;
+  /** Whether what is known suffices to log in, so that a connection may be opened ahead of need. */
+  mayWarmUp(pool: Pool<C, S>): boolean;
   /** A server connection is gone: whoever waits for a shared limit may have its turn. */
   onPermitReleased(pool: Pool<C, S>): void;
   /** A server connection has become idle while others may wait for a shared limit. */

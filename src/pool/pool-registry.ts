@@ -24,6 +24,8 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   #config: Config;
   readonly #host: PoolHost<C, S>;
   readonly #poolsByDatabase = new Map<Database, Map<User, Pool<C, S>>>();
+  /** Pools that run `auth_query`, by the user that they log in as. */
+  readonly #authPools = new Map<Database, Map<string, Pool<C, S>>>();
 
   constructor(config: Config, host: PoolHost<C, S>) {
     this.#config = config;
@@ -93,14 +95,48 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
     return pool;
   }
 
+  /**
+   * Finds or makes the pool in which `auth_query` runs on `database`. It is not the pool of clients
+   * that log in as the same user: what they leave behind on a connection must not reach it.
+   */
+  authPool(database: Database, userName: string): Pool<C, S> {
+    let byUser = this.#authPools.get(database);
+    if (byUser === undefined) {
+      byUser = new Map();
+      this.#authPools.set(database, byUser);
+    }
+    let pool = byUser.get(userName);
+    if (pool === undefined) {
+      // A user of its own: the limits and counts of the clients' one do not concern it.
+      pool = new Pool(this.#host, database, new User(userName, null), 'auth_query');
+      byUser.set(userName, pool);
+      this.pools.push(pool);
+      pool.user.poolCount++;
+    }
+    return pool;
+  }
+
   /** The pools of one database. */
   poolsOf(database: Database): Pool<C, S>[] {
-    return [...(this.#poolsByDatabase.get(database)?.values() ?? [])];
+    return [
+      ...(this.#poolsByDatabase.get(database)?.values() ?? []),
+      ...(this.#authPools.get(database)?.values() ?? []),
+    ];
+  }
+
+  /** Whether a client or a server connection of `database` is left. */
+  isInUse(database: Database): boolean {
+    const hasMembers = (pool: Pool<C, S>): boolean => pool.serverCount > 0 || pool.clientCount > 0;
+    return database.clientCount > 0 || this.poolsOf(database).some(hasMembers);
   }
 
   /** Forgets a pool that has neither clients nor server connections. */
   dropPool(pool: Pool<C, S>): void {
-    this.#poolsByDatabase.get(pool.database)?.delete(pool.user);
+    if (pool.purpose === 'clients') {
+      this.#poolsByDatabase.get(pool.database)?.delete(pool.user);
+    } else {
+      this.#authPools.get(pool.database)?.delete(pool.user.name);
+    }
     this.#host.blockedPools.delete(pool);
     const index = this.pools.indexOf(pool);
     if (index !== -1) {
@@ -115,6 +151,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       this.dropPool(pool);
     }
     this.#poolsByDatabase.delete(database);
+    this.#authPools.delete(database);
     if (this.databases.get(database.name) === database) {
       this.databases.delete(database.name);
     }
@@ -126,7 +163,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
    */
   forgetUnusedDatabase(database: Database): void {
     const isMarked = database.isPaused || database.isDisabled;
-    const isUsed = database.clientCount > 0 || this.#poolsByDatabase.has(database);
+    const isUsed = this.#poolsByDatabase.has(database) || this.isInUse(database);
     if (database.isAuto && !isMarked && !isUsed) {
       this.dropDatabase(database);
     }
@@ -206,11 +243,19 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
 
   /** Whether a permit given back by `giver` may help `pool`. */
   #shareLimit(pool: Pool<C, S>, giver: Pool<C, S>): boolean {
-    return pool.database === giver.database || pool.user === giver.user;
+    if (pool.purpose !== giver.purpose) {
+      return false;
+    }
+    return (
+      pool.purpose === 'auth_query' || pool.database === giver.database || pool.user === giver.user
+    );
   }
 
   /** Whether closing a connection of `other` makes room under the limit that stops `pool`. */
   #isInTheWay(other: Pool<C, S>, pool: Pool<C, S>): boolean {
+    if (pool.purpose !== other.purpose || pool.purpose === 'auth_query') {
+      return pool.purpose === other.purpose;
+    }
     const { maxDbConnections } = pool.limits;
     const isDbFull = maxDbConnections > 0 && pool.database.serverCount >= maxDbConnections;
     return isDbFull ? other.database === pool.database : other.user === pool.user;

@@ -1,14 +1,21 @@
 import { assert } from '../base/assert.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import type { PermitRequest } from './budget.ts';
+import type { Budget, PermitRequest } from './budget.ts';
 import type { Database, User } from './database.ts';
-import { resolvePoolSettings, type PoolSettings } from './effective-settings.ts';
+import {
+  resolveAuthPoolSettings,
+  resolvePoolSettings,
+  type PoolSettings,
+} from './effective-settings.ts';
 import { LaunchGate } from './launch-gate.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import type { PoolHost } from './pool-host.ts';
 import { PoolMembers } from './pool-members.ts';
 import { PoolStats } from './pool-stats.ts';
 import { ClientState, ServerState } from './states.ts';
+
+/** Whom a pool serves: clients, or maitred itself where it asks for the secrets of users. */
+export type PoolPurpose = 'clients' | 'auth_query';
 
 /**
  * Server connections of one (database, user) pair and the clients that share them. Pure policy: it
@@ -21,6 +28,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   readonly database: Database;
   /** Who server connections log in as. */
   readonly user: User;
+  readonly purpose: PoolPurpose;
   limits: PoolSettings;
 
   readonly stats = new PoolStats();
@@ -40,11 +48,17 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
   yieldCount = 0;
 
-  constructor(host: PoolHost<C, S>, database: Database, user: User) {
+  constructor(
+    host: PoolHost<C, S>,
+    database: Database,
+    user: User,
+    purpose: PoolPurpose = 'clients',
+  ) {
     super(host);
     this.database = database;
     this.user = user;
-    this.limits = resolvePoolSettings(host.settings, database, user);
+    this.purpose = purpose;
+    this.limits = this.#resolveLimits();
     this.lastUsedMs = host.nowMs();
   }
 
@@ -53,9 +67,20 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     return this.clientCount + this.serverCount + this.waitingCancels + this.activeCancels === 0;
   }
 
+  #resolveLimits(): PoolSettings {
+    const { settings } = this.host;
+    return this.purpose === 'clients'
+      ? resolvePoolSettings(settings, this.database, this.user)
+      : resolveAuthPoolSettings(settings, this.database);
+  }
+
+  get #budget(): Budget {
+    return this.purpose === 'clients' ? this.host.budget : this.host.authBudget;
+  }
+
   /** Takes over changed settings. */
   applySettings(): void {
-    this.limits = resolvePoolSettings(this.host.settings, this.database, this.user);
+    this.limits = this.#resolveLimits();
   }
 
   /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
@@ -212,7 +237,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Forgets a server connection that is gone and gives its permit back. */
   onServerClosed(server: S): void {
     this.changeServerState(server, ServerState.Closed);
-    this.host.budget.release(this);
+    this.#budget.release(this);
     // Blocked pools first: this one would take the permit back before they are asked.
     this.host.onPermitReleased(this);
     this.pump();
@@ -440,7 +465,23 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     const isBelowSize = this.limits.poolSize === 0 || this.connectedCount < this.limits.poolSize;
     const isInUse = this.clientCount > 0 || this.database.config.user !== null;
     if (this.connectedCount < wanted && isBelowSize && isInUse && !this.#isHeld) {
-      this.#launch(false);
+      // A failure that could be foreseen would keep clients waiting for `server_login_retry`.
+      if (this.host.mayWarmUp(this)) {
+        this.#launch(false);
+      }
+    }
+  }
+
+  /** Why the last login failed; null once one has succeeded, or before the first. */
+  get lastLoginError(): PoolerError | null {
+    return this.#gate.lastError;
+  }
+
+  /** Other credentials are known now: the next login need not fail as the last one did. */
+  onCredentialChanged(): void {
+    if (this.#gate.lastError !== null) {
+      this.#gate.onSuccess();
+      this.pump();
     }
   }
 
@@ -455,9 +496,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     if (fromReserve && !this.#mayUseReserve()) {
       return;
     }
-    if (this.host.budget.acquire(this) !== null) {
+    if (this.#budget.acquire(this) !== null) {
       blockedPools.add(this);
-      if (!mayEvict || !this.host.evictFor(this) || this.host.budget.acquire(this) !== null) {
+      if (!mayEvict || !this.host.evictFor(this) || this.#budget.acquire(this) !== null) {
         return;
       }
       blockedPools.delete(this);

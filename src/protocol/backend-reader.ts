@@ -66,6 +66,54 @@ export function readParameterStatus(
   };
 }
 
+/**
+ * Reads how many columns a RowDescription announces.
+ *
+ * @param body - what follows the length, borrowed.
+ * @returns the count; -1 when the message is malformed.
+ */
+export function readColumnCount(body: Buffer): number {
+  return body.length < 2 ? -1 : body.readInt16BE(0);
+}
+
+/**
+ * Reads a DataRow of text values.
+ *
+ * | offset | size | field |
+ * |---|---|---|
+ * | 0 | 2 | int16: columns |
+ * | 2 | 4 | int32 for each column: bytes of its value, or -1 for NULL |
+ * | 6 | n | the value |
+ *
+ * @param body - what follows the length, borrowed.
+ * @param columns - how many there must be.
+ * @returns the values, null for NULL; or null when the message is malformed.
+ */
+export function readDataRow(body: Buffer, columns: number): (string | null)[] | null {
+  if (readColumnCount(body) !== columns) {
+    return null;
+  }
+  const values: (string | null)[] = [];
+  let offset = 2;
+  for (let column = 0; column < columns; column++) {
+    if (body.length - offset < 4) {
+      return null;
+    }
+    const bytes = body.readInt32BE(offset);
+    offset += 4;
+    if (bytes < -1 || bytes > body.length - offset) {
+      return null;
+    }
+    if (bytes === -1) {
+      values.push(null);
+    } else {
+      values.push(body.toString('utf8', offset, offset + bytes));
+      offset += bytes;
+    }
+  }
+  return offset === body.length ? values : null;
+}
+
 /** Identifies a server process and proves the right to cancel what it does. */
 export interface CancelKey {
   /** Unsigned 32-bit number. */

@@ -30,6 +30,22 @@ export function writeCopyFail(reason: string): Buffer {
   return serialize.copyFail(reason);
 }
 
+/**
+ * Builds a query with one text parameter in the extended protocol: unnamed Parse, Bind, Describe,
+ * Execute, Sync.
+ *
+ * @param mostRows - rows after which the server stops.
+ */
+export function writeParameterQuery(sql: string, value: string, mostRows: number): Buffer {
+  return Buffer.concat([
+    serialize.parse({ text: sql }),
+    serialize.bind({ values: [value] }),
+    serialize.describe({ type: 'P' }),
+    serialize.execute({ rows: mostRows }),
+    serialize.sync(),
+  ]);
+}
+
 /** ROLLBACK in the extended protocol with its Sync, a shared constant: never write into it. */
 export const ROLLBACK_AND_SYNC: Buffer = Buffer.concat([
   serialize.parse({ text: 'ROLLBACK' }),

@@ -182,7 +182,25 @@ export const POOLER_ERRORS = {
     'FATAL',
     S.InvalidAuthorization,
     'bouncer config error',
-    'auth_type any without a forced user, or ldap without options',
+    'auth_type any without a forced user, or ldap without options; auth_query failed or gave something else than one row of name and secret; auth_dbname names no database; auth_user could not log in',
+  ),
+  authDatabaseDisabled: row(
+    'FATAL',
+    S.CannotConnectNow,
+    'authentication database "%" is disabled',
+    'auth_query would have to run in a database switched off by DISABLE',
+  ),
+  authQueryTimeout: row(
+    'FATAL',
+    S.ConnectionFailure,
+    'auth_query_timeout',
+    'auth_query had no result within auth_query_timeout',
+  ),
+  resourcesExhausted: row(
+    'FATAL',
+    S.TooManyConnections,
+    'bouncer resources exhaustion',
+    'too many runs of auth_query under way at once',
   ),
   noSuchDatabase: row(
     'FATAL',

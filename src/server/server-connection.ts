@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import type { ServerCredential } from '../auth/credentials.ts';
+import type { Secret } from '../auth/secret.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
@@ -16,7 +17,7 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { Link, type LinkHost } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { ServerLogin, type LoginResult } from './server-login.ts';
-import { serverStartupParameters } from './server-startup.ts';
+import { questionStartupParameters, serverStartupParameters } from './server-startup.ts';
 import {
   connectOptions,
   describeConnectError,
@@ -40,13 +41,29 @@ export interface ServerHost {
   wallMs(): number;
   readonly hostTurns: HostTurns<RelayPool>;
   readonly lookup: HostLookup;
-  /** What to log in with to the server of `pool`. */
+  /** What is known by now to log in with to the server of `pool`. */
   credentialOf(pool: RelayPool): ServerCredential;
   /** Gives the socket of a TCP connection that stands its options. */
   tune(socket: Socket): void;
+  /**
+   * Fetches what to log in with, where it is kept outside of the process.
+   *
+   * @param done - Called once, at once or later.
+   */
+  fetchCredential(
+    pool: RelayPool,
+    done: (outcome: ServerCredential | { readonly problem: string }) => void,
+  ): void;
+  /** The server has accepted `secret`. */
+  onCredentialAccepted(pool: RelayPool, secret: Secret): void;
+  /** The server has refused `secret`. @returns whether another attempt may fare better at once. */
+  onCredentialRefused(pool: RelayPool, secret: Secret): boolean;
   /** Sends a cancel request to the server process behind `server`. */
   cancel(server: ServerConnection): void;
 }
+
+/** SQLSTATEs by which a server refuses a user and a password. */
+const CREDENTIAL_REFUSED: ReadonlySet<string> = new Set(['28P01', '28000']);
 
 /** Smallest part of `server_lifetime` that a connection lives: spreads the reconnects of a pool. */
 const MIN_LIFETIME_SHARE = 0.8;
@@ -85,6 +102,8 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   #login: ServerLogin | null;
   /** Why the login has failed; null while it has not. */
   #failure: string | null = null;
+  /** What it logs in with. */
+  #secret: Secret;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
   #isPausedByLink = false;
@@ -107,10 +126,12 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     this.connectedWallMs = host.wallMs();
     this.lastActivityMs = this.connectedAtMs;
     this.lifetimeShare = 1 - (1 - MIN_LIFETIME_SHARE) * host.random();
+    const credential = host.credentialOf(pool);
+    this.#secret = credential.secret;
     this.#login = new ServerLogin(
       {
         user: pool.user.name,
-        ...host.credentialOf(pool),
+        ...credential,
         deriver: host.deriver,
         minIterations: host.settings.serverScramMinIterations,
         random: (bytes) => host.randomBytes(bytes),
@@ -171,8 +192,26 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
-    const { tracked } = this.#host.link;
-    const parameters = serverStartupParameters(this.pool, tracked, this.owner);
+    this.#host.fetchCredential(this.pool, (outcome) => {
+      if (this.isClosed) {
+        return;
+      }
+      if ('problem' in outcome) {
+        const error = poolerError('serverLoginFailed', outcome.problem);
+        this.#failLogin(error, error, outcome.problem);
+        return;
+      }
+      this.#secret = outcome.secret;
+      this.#login?.useCredential(outcome);
+      this.#sendStartup();
+    });
+  }
+
+  #sendStartup(): void {
+    const parameters =
+      this.pool.purpose === 'auth_query'
+        ? questionStartupParameters(this.pool, this.#host.settings.authQuerySearchPath)
+        : serverStartupParameters(this.pool, this.#host.link.tracked, this.owner);
     this.#stream.write(writeStartupMessage(PROTOCOL_3_0, parameters));
   }
 
@@ -190,6 +229,12 @@ export class ServerConnection implements ServerEnd, StreamHandler {
           sqlstate,
           error: `${severity} ${message}`,
         });
+        const isWrong = this.owner === null && CREDENTIAL_REFUSED.has(sqlstate);
+        if (isWrong && this.#host.onCredentialRefused(this.pool, this.#secret)) {
+          // Not a failure yet: who waits goes on waiting, and the next attempt begins at once.
+          this.disconnect(message);
+          return;
+        }
         const error: PoolerError = {
           severity: 'FATAL',
           sqlstate,
@@ -202,15 +247,26 @@ export class ServerConnection implements ServerEnd, StreamHandler {
         return;
       }
       case 'failed': {
-        const { message, reason } = result;
-        this.#host.logger.warn('server_login_failed', { ...this.#logFields(), error: reason });
-        const error = poolerError('serverLoginFailed', message);
+        const { message, reason, hint } = result;
+        const fields = { ...this.#logFields(), error: reason };
+        this.#host.logger.warn('server_login_failed', hint === null ? fields : { ...fields, hint });
+        const error = this.#loginError(message, reason, hint);
         this.#failLogin(error, error, message);
         return;
       }
       case 'done':
         this.#onLoggedIn(result.rest);
     }
+  }
+
+  /** A credential that does not fit is for the operator to mend: who reads the error names it. */
+  #loginError(message: string, reason: string, hint: string | null): PoolerError {
+    if (hint === null) {
+      return poolerError('serverLoginFailed', message);
+    }
+    const { user, database } = this.pool;
+    const detail = `User "${user.name}", database "${database.name}": ${reason}.`;
+    return poolerError('serverLoginFailed', message, { detail, hint });
   }
 
   #failLogin(error: PoolerError | null, fallback: PoolerError, reason: string): void {
@@ -235,6 +291,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       return;
     }
     this.#login = null;
+    this.#host.onCredentialAccepted(this.pool, this.#secret);
     this.cancelKey = login.cancelKey;
     this.#welcome = login.parameters;
     for (const [name, value] of login.parameters) {
@@ -248,9 +305,10 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       this.#host.logger.debug('server_logged_in', this.#logFields());
     }
     const { connectQuery } = this.pool.database.config;
+    const isQueryWanted = this.pool.purpose === 'clients' && connectQuery !== null;
     if (this.owner !== null) {
       this.pool.onOwnServerLoggedIn(this, this.#welcome);
-    } else if (connectQuery === null || connectQuery === '') {
+    } else if (!isQueryWanted || connectQuery === '') {
       this.pool.onServerLoggedIn(this, this.#welcome);
     } else {
       this.link.runInternal('connect', connectQuery);

@@ -1,3 +1,4 @@
+import type { ServerCredential } from '../auth/credentials.ts';
 import {
   ServerAuthenticator,
   type ServerAuthStep,
@@ -30,7 +31,13 @@ export type LoginResult =
   /** The server refused. */
   | { readonly kind: 'refused'; readonly report: ServerReport }
   /** maitred refuses to go on. */
-  | { readonly kind: 'failed'; readonly message: string; readonly reason: string };
+  | {
+      readonly kind: 'failed';
+      readonly message: string;
+      readonly reason: string;
+      /** What the operator can do about it; null for nothing in particular. */
+      readonly hint: string | null;
+    };
 
 const GOING_ON: LoginResult = { kind: 'going_on' };
 
@@ -85,8 +92,14 @@ export class ServerLogin {
         kind: 'failed',
         message: 'unexpected message',
         reason: 'unknown pkt from server',
+        hint: null,
       };
     }
+  }
+
+  /** Takes over what to log in with, before the server has asked. */
+  useCredential({ secret, keys }: ServerCredential): void {
+    this.#authenticator.useCredential(secret, keys);
   }
 
   /** Stops what is under way; the connection is gone. */
@@ -151,7 +164,7 @@ export class ServerLogin {
         this.#isAuthenticated = true;
         return;
       case 'failed':
-        this.#result = { kind: 'failed', message: step.message, reason: step.reason };
+        this.#result = step;
         return;
       case 'wait':
       case 'pending':
@@ -168,6 +181,6 @@ export class ServerLogin {
   }
 
   #fail(message: string): void {
-    this.#result = { kind: 'failed', message, reason: message };
+    this.#result = { kind: 'failed', message, reason: message, hint: null };
   }
 }

@@ -48,3 +48,22 @@ export function serverStartupParameters(
     ...(owner === null ? pooledParameters(pool) : ownParameters(owner, pool, tracked)),
   ];
 }
+
+/**
+ * The same for a connection that runs `auth_query`: nothing of what clients are to get.
+ *
+ * @param searchPath - the setting `auth_query_search_path`; empty leaves it to the server.
+ */
+export function questionStartupParameters(pool: RelayPool, searchPath: string): readonly Pair[] {
+  const { config, name } = pool.database;
+  const { applicationName } = config;
+  return [
+    ['user', pool.user.name],
+    ['database', config.dbname ?? name],
+    // Names are asked for and answered in UTF-8, whatever clients are to get.
+    ['client_encoding', 'UTF8'],
+    ...(applicationName === null ? [] : [['application_name', applicationName] as const]),
+    // Nobody else's objects may stand in for those of the query.
+    ...(searchPath === '' ? [] : [['search_path', searchPath] as const]),
+  ];
+}

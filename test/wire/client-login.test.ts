@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LoginPlan } from '../../src/auth/login-plan.ts';
+import type { LoginPlan, PendingPlan, PlanFailure } from '../../src/auth/login-plan.ts';
 import { PasswordDeriver } from '../../src/auth/password-derivation.ts';
 import { ClientLogin } from '../../src/client/client-login.ts';
 import { poolerError, type PoolerError } from '../../src/protocol/pooler-errors.ts';
@@ -34,7 +34,7 @@ class Login {
   readonly #login: ClientLogin;
   readonly #borrowed = new BorrowedBuffer();
 
-  constructor(plan: LoginPlan | { readonly error: PoolerError } = PLAIN) {
+  constructor(plan: LoginPlan | PendingPlan | { readonly error: PoolerError } = PLAIN) {
     this.#login = new ClientLogin(
       {
         send: (message) => {
@@ -70,6 +70,14 @@ class Login {
       });
     }
     return this;
+  }
+
+  dispose(): void {
+    this.#login.dispose();
+  }
+
+  get hasStarted(): boolean {
+    return this.#login.hasStarted;
   }
 
   /** Feeds chunks, letting what was deferred happen in between as between reads of a socket. */
@@ -250,6 +258,102 @@ describe('ClientLogin: after the startup message', () => {
       expect(login.rest).toEqual(behind);
     }
     expect((await new Login(TRUST).feedSlowly([STARTUP])).rest).toBeNull();
+  });
+});
+
+/** A plan that the test gives when it likes. */
+class LatePlan {
+  isCanceled = false;
+  #done: (outcome: LoginPlan | PlanFailure) => void = () => undefined;
+  readonly plan: PendingPlan = {
+    method: 'pending',
+    wait: (done) => {
+      this.#done = done;
+      return () => {
+        this.isCanceled = true;
+      };
+    },
+  };
+
+  give(outcome: LoginPlan | PlanFailure): void {
+    this.#done(outcome);
+  }
+}
+
+describe('ClientLogin: a plan that comes later', () => {
+  it('is gone by as one that comes at once', async () => {
+    const late = new LatePlan();
+    const login = new Login(late.plan).feed(STARTUP);
+    expect(login.events).toEqual(['startup']);
+    expect(login.hasStarted).toBe(true);
+    late.give(PLAIN);
+    expect(login.events).toEqual(['startup', 'send R']);
+    await login.feedSlowly([PASSWORD]);
+    expect(login.events).toEqual(['startup', 'send R', 'authenticated']);
+  });
+
+  it('takes what has come meanwhile, however it was cut, and leaves the rest', async () => {
+    const early = f.query('SELECT 1');
+    for (const chunks of allSplits(Buffer.concat([STARTUP, PASSWORD, early]))) {
+      const late = new LatePlan();
+      const login = await new Login(late.plan).feedSlowly(chunks);
+      expect(login.events).toEqual(['startup']);
+      late.give(PLAIN);
+      await Promise.resolve();
+      expect(login.events).toEqual(['startup', 'send R', 'authenticated']);
+      expect(login.rest).toEqual(early);
+    }
+  });
+
+  it('needs no proof: what came meanwhile is the first request', async () => {
+    const early = f.query('SELECT 1');
+    const late = new LatePlan();
+    const login = await new Login(late.plan).feedSlowly([STARTUP, early]);
+    late.give(TRUST);
+    await Promise.resolve();
+    expect(login.events).toEqual(['startup', 'authenticated']);
+    expect(login.rest).toEqual(early);
+  });
+
+  it('fails with its own error and reason', () => {
+    const late = new LatePlan();
+    const login = new Login(late.plan).feed(STARTUP, PASSWORD);
+    late.give({ error: poolerError('badConfiguration'), reason: 'x' });
+    expect(login.events).toEqual(['startup', 'refused badConfiguration']);
+    login.feed(PASSWORD);
+    expect(login.events).toHaveLength(2);
+  });
+
+  it.each([
+    ['a second startup message', STARTUP, 'refused startupRepeated'],
+    ['SSLRequest', f.sslRequest(), 'refused startupRepeated'],
+    ['a query', f.query('x'), 'refused badPacketHeader'],
+    ['Terminate', f.terminate(), 'refused badPacketHeader'],
+  ])('refuses %s that came meanwhile', (_what, bytes, outcome) => {
+    const late = new LatePlan();
+    const login = new Login(late.plan).feed(STARTUP, bytes);
+    expect(login.events).toEqual(['startup']);
+    late.give(PLAIN);
+    expect(login.last).toBe(outcome);
+    expect(login.users).toEqual(['u']);
+  });
+
+  it('holds no more than one authentication message', () => {
+    const late = new LatePlan();
+    const login = new Login(late.plan).feed(STARTUP, Buffer.alloc(65_540, 0x70));
+    expect(login.events).toEqual(['startup']);
+    login.feed(Buffer.of(0x70));
+    expect(login.events).toEqual(['startup', 'refused badPacketHeader']);
+    expect(late.isCanceled).toBe(true);
+  });
+
+  it('is given up with the connection', () => {
+    const late = new LatePlan();
+    const login = new Login(late.plan).feed(STARTUP);
+    login.dispose();
+    expect(late.isCanceled).toBe(true);
+    login.feed(PASSWORD);
+    expect(login.events).toEqual(['startup']);
   });
 });
 

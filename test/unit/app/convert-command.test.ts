@@ -63,6 +63,14 @@ function seeded(seed: number): (limit: number) => number {
   };
 }
 
+/** Texts of keys that take no other. */
+const GIVEN: Readonly<Record<string, string | undefined>> = {
+  host: 'h',
+  auth_query: "SELECT '# ${A}: ', $1",
+};
+/** Keys that need others, or bear none beside them. */
+const EXCLUSIVE: readonly string[] = ['password_file', 'password_command'];
+
 /** Writes random ini files that load. */
 class IniWriter {
   readonly #next: (limit: number) => number;
@@ -73,7 +81,7 @@ class IniWriter {
 
   write(): string {
     const settings = this.#keys(GLOBAL_SETTINGS).map(([name, row]) => {
-      return `${name} = ${this.#global(row)}`;
+      return `${name} = ${this.#global(name, row)}`;
     });
     const entries = (table: SettingTable): string[] =>
       Array.from({ length: this.#next(4) }, () => `'${this.#name()}' = ${this.#entry(table)}`);
@@ -99,15 +107,19 @@ class IniWriter {
   }
 
   #entry(table: SettingTable): string {
-    const pairs = this.#keys(table).map(([name, row]) => {
-      const text = name === 'host' ? 'h' : row.type === 'str' ? this.#pick(TEXTS, '') : '';
+    const keys = this.#keys(table).filter(([name]) => !EXCLUSIVE.includes(name));
+    const pairs = keys.map(([name, row]) => {
+      const text = GIVEN[name] ?? (row.type === 'str' ? this.#pick(TEXTS, '') : '');
       const value = text === '' ? this.#plain(row, true) : text;
       return `${name}='${value.replaceAll("'", "''")}'`;
     });
     return pairs.join(' ');
   }
 
-  #global(row: Setting): string {
+  #global(name: string, row: Setting): string {
+    if (GIVEN[name] !== undefined) {
+      return GIVEN[name];
+    }
     if (row.type === 'str') {
       return row.check === null ? this.#pick(['', '<empty>', ...TEXTS], '') : '/dir';
     }
@@ -195,6 +207,16 @@ users: {}
       }
     }
     expect(converted).toBeGreaterThan(RUNS * 0.7);
+  });
+
+  it.each([
+    'password_command=\'print "a b" #c ${D} : {}\'',
+    "password_file='/run/it''s a: #token'",
+  ])('keeps where a password comes from: %s', (keys) => {
+    const text = `[pgbouncer]\nauth_user = a\n[databases]\napp = user=u ${keys}\n`;
+    const result = convertCommand('p.ini', () => text);
+    const after = parseConfigText('m.yaml', result.stdout);
+    expect(meaningOf(after)).toEqual(meaningOf(parseConfigText('p.ini', text)));
   });
 
   it('cannot be made to write settings by a comment', () => {

@@ -12,7 +12,7 @@ import type { Secret } from '../../../src/auth/secret.ts';
 import { ServerAuthenticator } from '../../../src/auth/server-authenticator.ts';
 import type { ServerAuthStep } from '../../../src/auth/server-authenticator.ts';
 import { continueData, expectKind, makeVerifier, mutate, passwordBody } from './support.ts';
-import { seededRandom, TEST_ITERATIONS } from './support.ts';
+import { seededRandom, Side, TEST_ITERATIONS } from './support.ts';
 
 const SECRETS: Readonly<Record<string, Secret>> = {
   plain: { kind: 'plain', password: 'pencil' },
@@ -24,31 +24,6 @@ const SECRETS: Readonly<Record<string, Secret>> = {
 const Code = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 };
 const MECHANISMS = Buffer.from('SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0');
 const NOTHING = Buffer.alloc(0);
-
-/** An authenticator and a way to wait for the step behind a pending one. */
-class Side<S extends { readonly kind: string }> {
-  readonly resumed: S[] = [];
-  #wake: (() => void) | null = null;
-
-  readonly onResume = (step: S): void => {
-    this.resumed.push(step);
-    this.#wake?.();
-  };
-
-  async settled(step: S): Promise<S> {
-    if (step.kind !== 'pending') {
-      return step;
-    }
-    while (this.resumed.length === 0) {
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-    const [next] = this.resumed.splice(0, 1);
-    if (next === undefined) {
-      throw new Error('no step');
-    }
-    return next;
-  }
-}
 
 interface ClientSide extends Side<AuthStep> {
   readonly auth: ClientAuthenticator;

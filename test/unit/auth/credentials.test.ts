@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { FoundUser } from '../../../src/auth/auth-query.ts';
 import { Credentials } from '../../../src/auth/credentials.ts';
 import type { LoginMethod, StoredPlan } from '../../../src/auth/login-plan.ts';
 import { md5Digest } from '../../../src/auth/md5.ts';
@@ -199,5 +200,104 @@ describe('a password that somebody else has found right', () => {
     expect(refusalOf(credentials.resolveLogin('plain', 'nobody'))).toBe('no such user');
     credentials.forgetPasswords();
     expect(credentials.serverSecret('nobody').secret).toEqual(NO_SECRET);
+  });
+});
+
+describe('Credentials with an answer of auth_query', () => {
+  const found = (secret: Secret, name = 'asked'): FoundUser => ({ kind: 'found', name, secret });
+  const UNKNOWN = { kind: 'unknown' } as const;
+
+  it.each([
+    ['trust', PLAIN, { method: 'trust', isKnown: true }],
+    ['trust', NO_SECRET, { method: 'trust', isKnown: true }],
+    ['plain', MD5, { method: 'plain', secret: MD5, refusal: null }],
+    ['md5', VERIFIER, { method: 'scram', source: { kind: 'stored', verifier: VERIFIER } }],
+    ['md5', PLAIN, { method: 'md5', digest: md5Digest('pencil', 'asked'), refusal: null }],
+    ['scram-sha-256', PLAIN, { source: { kind: 'derived' }, refusal: null }],
+    ['scram-sha-256', MD5, { refusal: 'the md5 secret of this user cannot check SCRAM' }],
+    ['plain', NO_SECRET, { refusal: 'user has no password' }],
+    ['md5', NO_SECRET, { refusal: 'user has no password' }],
+    ['scram-sha-256', NO_SECRET, { refusal: 'user has no password' }],
+  ] as const)('plans %s by the secret that was found (%#)', (method, secret, expected) => {
+    const plan = makeCredentials(ALL).resolveLogin(method, 'asked', found(secret));
+    expect(plan).toMatchObject(expected);
+  });
+
+  it('knows nobody whom the query does not know, though the file did', () => {
+    const credentials = makeCredentials(ALL);
+    credentials.load(new Map());
+    expect(credentials.isInFile('plain-user')).toBe(false);
+    expect(credentials.resolveLogin('trust', 'plain-user', UNKNOWN)).toMatchObject({
+      isKnown: false,
+    });
+    expect(refusalOf(credentials.resolveLogin('md5', 'plain-user', UNKNOWN))).toBe('no such user');
+  });
+
+  it('gives a plain secret the same salt at each login, that of an unknown user', async () => {
+    const credentials = makeCredentials([]);
+    const saltOf = async (answer: FoundUser | typeof UNKNOWN): Promise<Buffer | null> => {
+      const plan = credentials.resolveLogin('scram-sha-256', 'asked', answer);
+      if (plan.method !== 'scram') {
+        return null;
+      }
+      const { source } = plan;
+      if (source.kind === 'stored') {
+        return source.verifier.salt;
+      }
+      return new Promise((resolve) => {
+        source.lazy.resolve((outcome) => {
+          resolve(outcome.kind === 'verifier' ? outcome.verifier.salt : null);
+        });
+      });
+    };
+    const salts = [await saltOf(found(PLAIN)), await saltOf(found(PLAIN)), await saltOf(UNKNOWN)];
+    expect(salts[0]).not.toBeNull();
+    expect(salts[1]).toEqual(salts[0]);
+    expect(salts[2]).toEqual(salts[0]);
+  });
+
+  it('imitates the users that were found, not those of the file', () => {
+    const credentials = makeCredentials([['a', MD5]]);
+    const methodOf = (): string => credentials.resolveLogin('md5', 'nobody', UNKNOWN).method;
+    expect(methodOf()).toBe('scram');
+    credentials.setAskedScramShare(0);
+    expect(methodOf()).toBe('md5');
+  });
+
+  it('keeps secret and keys of who has logged in, for one database', () => {
+    const credentials = makeCredentials([]);
+    const keys = keysOf('pencil');
+    expect(credentials.keepProved('app', found(VERIFIER), keys)).toBe(true);
+    expect(credentials.serverSecret('asked', 'app')).toEqual({ secret: VERIFIER, keys });
+    expect(credentials.serverSecret('asked', 'other').secret).toEqual(NO_SECRET);
+    // A later login by another method teaches nothing, and takes nothing away.
+    expect(credentials.keepProved('app', found(VERIFIER), null)).toBe(false);
+    expect(credentials.serverSecret('asked', 'app').keys).toEqual(keys);
+    credentials.forgetDatabase('app');
+    expect(credentials.serverSecret('asked', 'app').secret).toEqual(NO_SECRET);
+  });
+
+  it('gives up keys of an old secret, and takes none that do not fit', () => {
+    const credentials = makeCredentials([]);
+    credentials.keepProved('app', found(VERIFIER), keysOf('pencil'));
+    const other = makeVerifier('changed');
+    expect(credentials.keepProved('app', found(other), keysOf('pencil'))).toBe(true);
+    expect(credentials.serverSecret('asked', 'app')).toEqual({ secret: other, keys: null });
+    expect(credentials.keepProved('app', found(other), keysOf('changed'))).toBe(true);
+    expect(credentials.serverSecret('asked', 'app').keys).not.toBeNull();
+  });
+
+  it('goes behind the file', () => {
+    const credentials = makeCredentials([]);
+    credentials.keepProved('app', found(PLAIN), null);
+    credentials.load(new Map<string, Secret>([['asked', MD5]]));
+    expect(credentials.serverSecret('asked', 'app').secret).toEqual(MD5);
+  });
+
+  it('names the users of the file by the kind of their secret', () => {
+    const credentials = makeCredentials(ALL);
+    expect(credentials.usersWith('md5')).toEqual(['md5-user']);
+    credentials.load(new Map());
+    expect(credentials.usersWith('md5')).toEqual([]);
   });
 });

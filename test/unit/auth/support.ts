@@ -75,3 +75,28 @@ export function mutate(text: Buffer, random: (bytes: number) => Buffer): Buffer 
   }
   return result;
 }
+
+/** An authenticator and a way to wait for the step behind a pending one. */
+export class Side<S extends { readonly kind: string }> {
+  readonly resumed: S[] = [];
+  #wake: (() => void) | null = null;
+
+  readonly onResume = (step: S): void => {
+    this.resumed.push(step);
+    this.#wake?.();
+  };
+
+  async settled(step: S): Promise<S> {
+    if (step.kind !== 'pending') {
+      return step;
+    }
+    while (this.resumed.length === 0) {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    const [next] = this.resumed.splice(0, 1);
+    if (next === undefined) {
+      throw new Error('no step');
+    }
+    return next;
+  }
+}

@@ -44,7 +44,7 @@ server_tls_sslmode = prefer
 server_tls_ca_file = <system default>
 server_tls_ciphers = fast
 auth_hba_file =
-auth_query = SELECT rolname, rolpassword FROM pg_authid WHERE rolname=$1
+auth_query = SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin
 server_reset_query = DISCARD ALL
 server_check_query = select 1
 max_prepared_statements = 200
@@ -298,7 +298,7 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\nauth_dbname = pgbouncer\n',
-      'p.ini:2:15: invalid value "pgbouncer" for parameter auth_dbname in configuration (p.ini:2): cannot use the reserved "pgbouncer" database as an auth_dbname; allowed: only leaving it out',
+      'p.ini:2:15: invalid value "pgbouncer" for parameter auth_dbname in configuration (p.ini:2): cannot use the reserved "pgbouncer" database as an auth_dbname; allowed: the name of a database that clients can ask for',
     ],
     [
       '[pgbouncer]\n[peers]\n0 = host=h\n',

@@ -91,7 +91,7 @@ describe('a global value of an ini file', () => {
     ['server_tls_sslmode', 'nonsense'],
     ['auth_type', 'cert'],
     ['auth_ldap_options', 'ldapserver=ldap.example'],
-    ['auth_user', 'a'],
+    ['auth_query', 'SELECT 1, 2'],
     ['max_prepared_statements', '100'],
     ['max_prepared_statements', 'x'],
     ['so_reuseport', 'x'],
@@ -123,7 +123,7 @@ describe('a value that is not supported yet', () => {
     },
   );
 
-  it.each<[keyof typeof GLOBAL_SETTINGS]>([['auth_user'], ['resolv_conf'], ['logfile']])(
+  it.each<[keyof typeof GLOBAL_SETTINGS]>([['client_tls13_ciphers'], ['resolv_conf'], ['logfile']])(
     'is off when its text is empty: %s',
     (name) => {
       expect(parseGlobal(name, '')).toEqual({ value: GLOBAL_SETTINGS[name].default });
@@ -174,7 +174,8 @@ describe('a number in a connection string', () => {
     [DATABASE_KEYS.port, 'x'],
     [DATABASE_KEYS.port, '99999'],
     [DATABASE_KEYS.port, '-5'],
-    [DATABASE_KEYS.auth_user, 'a'],
+    [DATABASE_KEYS.auth_query, 'SELECT 1, 2'],
+    [DATABASE_KEYS.password_command, '"unclosed'],
     [DATABASE_KEYS.auth_dbname, 'pgbouncer'],
     [DATABASE_KEYS.pool_mode, 'none'],
   ])('is refused where PgBouncer would take it for something else (%#): %s', (row, text) => {

@@ -56,6 +56,9 @@ describe('parseConfigText', () => {
       dbname: 'real',
       user: 'u',
       password: '0123',
+      passwordFile: null,
+      passwordCommand: null,
+      passwordRefreshIntervalMs: null,
       poolSize: 10,
       reservePoolSize: 2,
       minPoolSize: null,
@@ -70,6 +73,9 @@ describe('parseConfigText', () => {
       timezone: null,
       applicationName: null,
       loadBalanceHosts: 'round-robin',
+      authUser: null,
+      authQuery: null,
+      authDbname: null,
     });
     expect(config.databases.get('v6')?.host).toBe('::1');
     expect(config.databases.get('sock')?.host).toBe('/run/postgresql');

@@ -8,7 +8,7 @@ import {
   type Settings,
   type UserConfig,
 } from '../../../src/config/config.ts';
-import { LocalBudget } from '../../../src/pool/budget.ts';
+import { AuthBudget, LocalBudget } from '../../../src/pool/budget.ts';
 import { maintainPool } from '../../../src/pool/janitor.ts';
 import type { PoolClient, PoolServer, Replication } from '../../../src/pool/members.ts';
 import { PoolRegistry } from '../../../src/pool/pool-registry.ts';
@@ -262,6 +262,9 @@ export function testConfig({ settings = {}, databases = {}, users = {} }: TestCo
 export class FakeHost implements PoolHost<FakeClient, FakeServer> {
   readonly clock = new VirtualClock();
   readonly budget = new LocalBudget();
+  readonly authBudget = new AuthBudget();
+  /** What the pools are told about the credentials. */
+  isWarmUpPossible = true;
   readonly blockedPools = new Set<TestPool>();
   readonly registry: PoolRegistry<FakeClient, FakeServer>;
   config: Config;
@@ -284,6 +287,10 @@ export class FakeHost implements PoolHost<FakeClient, FakeServer> {
 
   get settings(): Settings {
     return this.config.settings;
+  }
+
+  mayWarmUp(): boolean {
+    return this.isWarmUpPossible;
   }
 
   nowMs(): number {

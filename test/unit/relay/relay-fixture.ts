@@ -1,7 +1,7 @@
 import type { LinkedList } from '../../../src/base/linked-list.ts';
 import { databaseConfig, DEFAULT_SETTINGS } from '../../../src/config/config.ts';
 import type { Settings } from '../../../src/config/config.ts';
-import { LocalBudget } from '../../../src/pool/budget.ts';
+import { AuthBudget, LocalBudget } from '../../../src/pool/budget.ts';
 import { Database, User } from '../../../src/pool/database.ts';
 import { Pool } from '../../../src/pool/pool.ts';
 import type { PoolHost } from '../../../src/pool/pool-host.ts';
@@ -345,6 +345,8 @@ export class RelayFixture {
       blockedPools: new Set(),
       settings: this.#settings,
       budget: new LocalBudget(),
+      authBudget: new AuthBudget(),
+      mayWarmUp: () => true,
       nowMs,
       isPaused: false,
       isSuspended: false,

@@ -1,0 +1,95 @@
+import type { AuthQuerySource, CancelLookup, LookupAnswer } from '../auth/auth-query.ts';
+import type { Logger } from '../log/logger.ts';
+import type { Database } from '../pool/database.ts';
+import type { PoolRegistry } from '../pool/pool-registry.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
+import { AuthQueryClient } from './auth-query-client.ts';
+
+/** What {@link AuthQueries} needs from around it. */
+export interface AuthQueriesHost {
+  readonly registry: PoolRegistry<ClientEnd, ServerEnd>;
+  readonly logger: Logger;
+  /** The setting `auth_query_timeout`, in ms; 0 for none. */
+  readonly authQueryTimeoutMs: number;
+  nowMs(): number;
+}
+
+/** Runs `auth_query` on server connections of its own, and watches that it ends. */
+export class AuthQueries {
+  readonly #host: AuthQueriesHost;
+  /** Under way, oldest first. */
+  readonly #running = new Map<AuthQueryClient, RelayPool>();
+
+  constructor(host: AuthQueriesHost) {
+    this.#host = host;
+  }
+
+  /** Asks for one user; see `RunAuthQuery`. */
+  run(source: AuthQuerySource, user: string, done: (answer: LookupAnswer) => void): CancelLookup {
+    const { registry } = this.#host;
+    const database = registry.findDatabase(source.database);
+    if (database === null) {
+      const error = poolerError('badConfiguration');
+      done({ kind: 'failed', error, reason: `auth_dbname "${source.database}" is unknown` });
+      return () => undefined;
+    }
+    const nowMs = this.#host.nowMs();
+    database.lastUsedMs = nowMs;
+    const pool = registry.authPool(database, source.user);
+    const { query } = source;
+    const client = new AuthQueryClient(pool, { query, user }, nowMs, (answer) => {
+      this.#running.delete(client);
+      this.#log(source, answer);
+      done(answer);
+    });
+    this.#running.set(client, pool);
+    client.start();
+    return () => {
+      this.#running.delete(client);
+      client.cancel();
+    };
+  }
+
+  #log(source: AuthQuerySource, answer: LookupAnswer): void {
+    if (answer.kind === 'failed') {
+      const { database, user } = source;
+      this.#host.logger.error('auth_query_failed', { database, user, error: answer.reason });
+    }
+  }
+
+  /** Once per tick: ends what takes too long, and forgets pools that are not needed any more. */
+  onTick(): void {
+    const { authQueryTimeoutMs, registry } = this.#host;
+    const nowMs = this.#host.nowMs();
+    for (const [client, pool] of this.#running) {
+      if (authQueryTimeoutMs === 0 || nowMs - client.connectedAtMs <= authQueryTimeoutMs) {
+        break;
+      }
+      client.disconnect(timeoutError(pool));
+    }
+    for (const pool of [...registry.pools]) {
+      // Anybody can make up databases where there is a `*`, and each would leave a pool behind.
+      if (pool.purpose === 'auth_query' && pool.database.isAuto && isEmpty(pool)) {
+        registry.dropPool(pool);
+        this.#forgetDatabase(pool.database);
+      }
+    }
+  }
+
+  #forgetDatabase(database: Database): void {
+    this.#host.registry.forgetUnusedDatabase(database);
+  }
+}
+
+function isEmpty(pool: RelayPool): boolean {
+  return pool.serverCount === 0 && pool.clientCount === 0;
+}
+
+/** Why there was no answer: mostly since there is no server to ask. */
+function timeoutError(pool: RelayPool): PoolerError {
+  const cause = pool.lastLoginError;
+  return cause === null
+    ? poolerError('authQueryTimeout')
+    : poolerError('serverLoginRetry', cause.message);
+}

@@ -1,0 +1,216 @@
+import type { LookupAnswer } from '../auth/auth-query.ts';
+import { AuthQueryReply } from '../auth/auth-query-reply.ts';
+import type { LinkedList } from '../base/linked-list.ts';
+import { ClientState } from '../pool/states.ts';
+import { writeParameterQuery } from '../protocol/pg-protocol.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
+import type { Link } from '../relay/link.ts';
+import type { ParameterValues } from '../relay/parameter-cache.ts';
+import { RequestFramer } from '../relay/request-framer.ts';
+
+/** Rows after which the server stops: two are one too many already. */
+const MOST_ROWS = 2;
+/** SQLSTATE class of a login that was refused. */
+const REFUSED_LOGIN = '28';
+/** Failures that say something of auth_user, which is nobody else's business. */
+const OWN_MATTERS: ReadonlySet<PoolerError['reason']> = new Set([
+  'serverLoginFailed',
+  'serverProtocolViolation',
+]);
+
+/** What one run of `auth_query` is about. */
+export interface AuthQuestion {
+  /** The setting `auth_query`. */
+  readonly query: string;
+  /** The name to ask for. */
+  readonly user: string;
+}
+
+/**
+ * One run of `auth_query`, as a client of its pool that has no socket: it queues, is linked, times
+ * out and is disconnected as any other.
+ */
+export class AuthQueryClient implements ClientEnd {
+  listPrev: ClientEnd | null = null;
+  listNext: ClientEnd | null = null;
+  list: LinkedList<ClientEnd> | null = null;
+  state: ClientState = ClientState.Login;
+
+  readonly framer = new RequestFramer();
+  readonly connectedAtMs: number;
+  /** Those of the server connection once there is one: nothing is ever set for a question. */
+  parameters: ParameterValues = [];
+  link: Link | null = null;
+  queryStartMs = 0;
+  xactStartMs = 0;
+  queuedSinceMs = 0;
+  lastRequestMs: number;
+  waitStartMs = 0;
+  isWaitNotified = false;
+  isReadBufferOwn = false;
+  readonly pendingBytes = 0;
+  readonly replication = null;
+  readonly isLeaving = false;
+
+  readonly #pool: RelayPool;
+  readonly #request: Buffer;
+  readonly #reply = new AuthQueryReply();
+  readonly #done: (answer: LookupAnswer) => void;
+  #isOver = false;
+
+  /** Prepares the question; `start` asks it. */
+  constructor(
+    pool: RelayPool,
+    question: AuthQuestion,
+    nowMs: number,
+    done: (answer: LookupAnswer) => void,
+  ) {
+    this.#pool = pool;
+    this.connectedAtMs = nowMs;
+    this.lastRequestMs = nowMs;
+    this.#request = writeParameterQuery(question.query, question.user, MOST_ROWS);
+    this.#done = done;
+  }
+
+  /** Looks for a server connection; `done` may be called before this returns. */
+  start(): void {
+    this.#pool.addClient(this);
+    const server = this.#pool.acquire(this);
+    if (server !== null) {
+      this.onServerAssigned(server);
+    }
+  }
+
+  /** Gives up a question that has not been sent; one that has been is left to end by itself. */
+  cancel(): void {
+    if (this.link === null) {
+      this.#end(null);
+    }
+  }
+
+  onServerAssigned(server: ServerEnd): void {
+    this.parameters = server.parameters;
+    server.link.begin(this);
+    server.link.onClientData(this.#request, 0, this.#request.length);
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#reply.feed(chunk);
+    if (this.#reply.outcome !== null && !this.#reply.isClean) {
+      const server = this.link?.server;
+      // The relay is still at work on the chunk.
+      queueMicrotask(() => {
+        server?.disconnect('unexpected response from auth_query');
+      });
+    }
+    return true;
+  }
+
+  onReleased(): void {
+    this.#end(this.#answer());
+  }
+
+  /** The connection, or the wait for one, has come to an end before the reply. */
+  disconnect(error: PoolerError): void {
+    const { outcome } = this.#reply;
+    if (outcome?.kind === 'malformed') {
+      this.#end(this.#answer());
+      return;
+    }
+    this.#end({ kind: 'failed', error: shownError(error), reason: describe(error) });
+  }
+
+  disconnectSilently(reason: string): void {
+    this.disconnect(poolerError('serverCrashed', '', { detail: reason }));
+  }
+
+  /** What the complete reply means for who asks. */
+  #answer(): LookupAnswer {
+    const { outcome } = this.#reply;
+    const error = poolerError('badConfiguration');
+    switch (outcome?.kind) {
+      case 'found':
+      case 'unknown':
+        return outcome;
+      case 'refused': {
+        const { severity, sqlstate, message } = outcome.report;
+        return { kind: 'failed', error, reason: `${severity}: ${message} (${sqlstate})` };
+      }
+      case 'malformed':
+        return { kind: 'failed', error, reason: outcome.reason };
+      case undefined:
+        return { kind: 'failed', error, reason: 'the reply is not complete' };
+    }
+  }
+
+  #end(answer: LookupAnswer | null): void {
+    if (this.#isOver) {
+      return;
+    }
+    this.#isOver = true;
+    this.#pool.onClientClosed(this);
+    this.link?.onClientGone(false);
+    if (answer !== null) {
+      this.#done(answer);
+    }
+  }
+
+  // What only clients with a socket need.
+
+  pauseReading(): void {
+    // The question is sent whole.
+  }
+
+  resumeReading(): void {
+    // The question is sent whole.
+  }
+
+  detachReadBuffer(): Buffer | null {
+    return null;
+  }
+
+  keepUntilDrained(): void {
+    // Nothing is ever pending.
+  }
+
+  keepRequest(): void {
+    // A question is no pipeline.
+  }
+
+  onLinkReady(): void {
+    // Nothing is set ahead of a question.
+  }
+
+  onOwnServer(): void {
+    // A question is no replication.
+  }
+
+  onWelcomeKnown(): void {
+    // A question needs no welcome.
+  }
+
+  notifyWait(): void {
+    // Nobody reads notices here.
+  }
+
+  onTerminate(): void {
+    // A question does not say goodbye.
+  }
+
+  onBadRequest(): void {
+    this.disconnect(poolerError('internalError'));
+  }
+}
+
+/** What of an error is for a client that has not logged in: never where the server is, or who asks. */
+function shownError(error: PoolerError): PoolerError {
+  if (error.sqlstate.startsWith(REFUSED_LOGIN) || OWN_MATTERS.has(error.reason)) {
+    return poolerError('badConfiguration');
+  }
+  return { ...error, detail: undefined, hint: undefined };
+}
+
+function describe({ message, detail }: PoolerError): string {
+  return detail === undefined ? message : `${message} (${detail})`;
+}

@@ -1,0 +1,266 @@
+import { describe, expect, it } from 'vitest';
+import type { AuthQuerySource, FoundUser, LookupAnswer } from '../../../src/auth/auth-query.ts';
+import {
+  MAX_FOUND,
+  MAX_LOOKUPS,
+  MAX_UNKNOWN,
+  REFRESH_INTERVAL_MS,
+  UserLookups,
+} from '../../../src/auth/user-lookups.ts';
+import { poolerError } from '../../../src/protocol/pooler-errors.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
+import { makeVerifier } from './support.ts';
+
+const SOURCE: AuthQuerySource = { database: 'app', user: 'asker', query: 'SELECT $1' };
+const TTL_MS = 5000;
+const UNKNOWN: LookupAnswer = { kind: 'unknown' };
+
+function found(name: string, password = 'pencil'): FoundUser {
+  return { kind: 'found', name, secret: { kind: 'plain', password } };
+}
+
+/** Lookups whose questions the test answers itself. */
+class Scene {
+  readonly clock = new VirtualClock();
+  ttlMs = TTL_MS;
+  /** Questions that have not been answered, oldest first. */
+  readonly open: { readonly user: string; answer(answer: LookupAnswer): void }[] = [];
+  askedCount = 0;
+  canceledCount = 0;
+  readonly lookups = new UserLookups({
+    run: (_source, user, done) => {
+      this.askedCount += 1;
+      this.open.push({ user, answer: done });
+      return () => {
+        this.canceledCount += 1;
+      };
+    },
+    nowMs: () => this.clock.nowMs(),
+    ttlMs: () => this.ttlMs,
+  });
+
+  /** Asks, and keeps the answers. */
+  ask(user: string, source = SOURCE): { readonly answers: LookupAnswer[]; cancel(): void } {
+    const answers: LookupAnswer[] = [];
+    const cancel = this.lookups.ask(source, user, (answer) => answers.push(answer));
+    return { answers, cancel };
+  }
+
+  async answer(answer: LookupAnswer): Promise<void> {
+    this.open.shift()?.answer(answer);
+    await settled();
+  }
+
+  /** Asks and answers. */
+  async learn(user: string, answer: LookupAnswer): Promise<void> {
+    this.ask(user);
+    await this.answer(answer);
+  }
+}
+
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('UserLookups', () => {
+  it('keeps an answer for its life, counted from the question', async () => {
+    const scene = new Scene();
+    const { answers } = scene.ask('fay');
+    scene.clock.advance(1000);
+    await scene.answer(found('fay'));
+    expect(answers).toEqual([found('fay')]);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay'));
+    scene.clock.advance(TTL_MS - 1001);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay'));
+    scene.clock.advance(1);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+    expect(scene.lookups.cachedCount).toBe(0);
+  });
+
+  it('keeps that there is no such user as long', async () => {
+    const scene = new Scene();
+    await scene.learn('nobody', UNKNOWN);
+    scene.clock.advance(TTL_MS - 1);
+    expect(scene.lookups.cached(SOURCE, 'nobody')).toEqual(UNKNOWN);
+    scene.clock.advance(1);
+    expect(scene.lookups.cached(SOURCE, 'nobody')).toBeNull();
+  });
+
+  it('keeps no failure', async () => {
+    const scene = new Scene();
+    const { answers } = scene.ask('fay');
+    const failed = { kind: 'failed', error: poolerError('badConfiguration'), reason: 'x' } as const;
+    await scene.answer(failed);
+    expect(answers).toEqual([failed]);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+  });
+
+  it('keeps nothing with a life of 0', async () => {
+    const scene = new Scene();
+    scene.ttlMs = 0;
+    await scene.learn('fay', found('fay'));
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+    expect(scene.lookups.cachedCount).toBe(0);
+  });
+
+  it('takes a shorter life that is set later for what it has already', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    scene.clock.advance(100);
+    scene.ttlMs = 100;
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+  });
+
+  it('keeps apart sources and users', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    for (const other of [{ database: 'b' }, { user: 'b' }, { query: 'b' }]) {
+      expect(scene.lookups.cached({ ...SOURCE, ...other }, 'fay')).toBeNull();
+    }
+    expect(scene.lookups.cached(SOURCE, 'fa')).toBeNull();
+    expect(scene.lookups.cached(SOURCE, '__proto__')).toBeNull();
+  });
+
+  it('joins equal questions, and calls nobody before it has returned', async () => {
+    const scene = new Scene();
+    const all = [scene.ask('fay'), scene.ask('fay'), scene.ask('ben'), scene.ask('fay')];
+    expect(scene.askedCount).toBe(2);
+    scene.open[0]?.answer(found('fay'));
+    expect(all[0]?.answers).toEqual([]);
+    await settled();
+    expect(all.map(({ answers }) => answers.length)).toEqual([1, 1, 0, 1]);
+    expect(scene.lookups.pendingCount).toBe(1);
+  });
+
+  it('takes an answer that is given at once', async () => {
+    const answers: LookupAnswer[] = [];
+    const lookups = new UserLookups({
+      run: (_source, user, done) => {
+        done(found(user));
+        return () => undefined;
+      },
+      nowMs: () => 1,
+      ttlMs: () => 0,
+    });
+    lookups.ask(SOURCE, 'fay', (answer) => answers.push(answer));
+    expect(answers).toEqual([]);
+    await settled();
+    expect(answers).toEqual([found('fay')]);
+    expect(lookups.pendingCount).toBe(0);
+  });
+
+  it('forgets who gives up, and the question with the last of them', async () => {
+    const scene = new Scene();
+    const first = scene.ask('fay');
+    const second = scene.ask('fay');
+    first.cancel();
+    expect(scene.canceledCount).toBe(0);
+    second.cancel();
+    second.cancel();
+    expect(scene.canceledCount).toBe(1);
+    expect(scene.lookups.pendingCount).toBe(0);
+    // One that was on its way is still good for the next.
+    await scene.answer(found('fay'));
+    expect([...first.answers, ...second.answers]).toEqual([]);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay'));
+  });
+
+  it('refuses more questions than it has room for', async () => {
+    const scene = new Scene();
+    for (let i = 0; i < MAX_LOOKUPS; i++) {
+      scene.ask(`u${String(i)}`);
+    }
+    const { answers } = scene.ask('one more');
+    const joined = scene.ask('u0');
+    await settled();
+    expect(answers).toMatchObject([{ kind: 'failed', error: { sqlstate: '53300' } }]);
+    expect(scene.askedCount).toBe(MAX_LOOKUPS);
+    await scene.answer(found('u0'));
+    expect(joined.answers).toHaveLength(1);
+    expect(scene.ask('one more').answers).toEqual([]);
+    expect(scene.askedCount).toBe(MAX_LOOKUPS + 1);
+  });
+
+  it('remembers a bounded number, and made-up names push out no real ones', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    for (let i = 0; i < MAX_UNKNOWN + 50; i++) {
+      scene.ask(`u${String(i)}`);
+      scene.open.shift()?.answer(UNKNOWN);
+    }
+    expect(scene.lookups.cachedCount).toBe(MAX_UNKNOWN + 1);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay'));
+    expect(scene.lookups.cached(SOURCE, 'u0')).toBeNull();
+    for (let i = 0; i < MAX_FOUND; i++) {
+      scene.ask(`f${String(i)}`);
+      scene.open.shift()?.answer(found(`f${String(i)}`));
+    }
+    expect(scene.lookups.cachedCount).toBe(MAX_UNKNOWN + MAX_FOUND);
+    await settled();
+  });
+
+  it('forgets everything, and what was asked before does not come back', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    const { answers } = scene.ask('ben');
+    scene.lookups.clear();
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+    await scene.answer(found('ben'));
+    expect(answers).toEqual([found('ben')]);
+    expect(scene.lookups.cached(SOURCE, 'ben')).toBeNull();
+  });
+});
+
+describe('UserLookups.refresh', () => {
+  it('asks once for a failed proof, and not again within a second', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay', 'old'));
+    const answers: LookupAnswer[] = [];
+    const refresh = (): unknown =>
+      scene.lookups.refresh(SOURCE, 'fay', (answer) => answers.push(answer));
+    expect(refresh()).not.toBeNull();
+    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
+    await scene.answer(found('fay', 'new'));
+    expect(answers).toEqual([found('fay', 'new')]);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay', 'new'));
+    scene.clock.advance(REFRESH_INTERVAL_MS - 1);
+    expect(refresh()).toBeNull();
+    scene.clock.advance(1);
+    expect(refresh()).not.toBeNull();
+    expect(scene.askedCount).toBe(3);
+  });
+
+  it('is bounded for each user by itself', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    await scene.learn('ben', UNKNOWN);
+    expect(scene.lookups.refresh(SOURCE, 'fay', () => undefined)).not.toBeNull();
+    expect(scene.lookups.refresh(SOURCE, 'ben', () => undefined)).not.toBeNull();
+    expect(scene.lookups.refresh(SOURCE, 'ben', () => undefined)).toBeNull();
+  });
+
+  it('joins a question that is under way', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    scene.lookups.refresh(SOURCE, 'fay', () => undefined);
+    const { answers } = scene.ask('fay');
+    expect(scene.askedCount).toBe(2);
+    await scene.answer(found('fay'));
+    expect(answers).toHaveLength(1);
+  });
+});
+
+describe('UserLookups.scramShare', () => {
+  it('begins at 1 and follows the users found, each counted once', async () => {
+    const scene = new Scene();
+    expect(scene.lookups.scramShare).toBe(1);
+    for (const user of ['a', 'b', 'c', 'a']) {
+      await scene.learn(user, found(user));
+    }
+    expect(scene.lookups.scramShare).toBe(1 / 4);
+    await scene.learn('d', { kind: 'found', name: 'd', secret: makeVerifier('x') });
+    expect(scene.lookups.scramShare).toBe(2 / 5);
+    await scene.learn('e', UNKNOWN);
+    expect(scene.lookups.scramShare).toBe(2 / 5);
+  });
+});
