@@ -5,6 +5,7 @@
 export type Effects = Readonly<Record<string, readonly [file: string, title: string]>>;
 
 const AUTH = 'integration/auth.test.ts';
+const AUTH_QUERY = 'integration/auth-query.test.ts';
 const EFFECTS = 'integration/setting-effects.test.ts';
 const GUARD = 'integration/login-guard.test.ts';
 const HBA = 'integration/hba.test.ts';
@@ -13,6 +14,7 @@ const LIMITS = 'integration/limits.test.ts';
 const LOG = 'integration/log.test.ts';
 const METRICS = 'integration/metrics.test.ts';
 const OPERATIONS = 'integration/operations.test.ts';
+const PASSWORDS = 'integration/server-password.test.ts';
 const PEERING = 'integration/peering.test.ts';
 const POOLING = 'integration/pooling.test.ts';
 const PROCESS = 'integration/process.test.ts';
@@ -29,6 +31,19 @@ const ROLES = 'of stats_users may not %s';
 
 /** Settings of `[pgbouncer]`. */
 export const GLOBAL_EFFECTS: Effects = {
+  auth_dbname: [AUTH_QUERY, 'says where to ask, for all databases or for one'],
+  auth_query: [AUTH_QUERY, 'follows a changed auth_query and auth_user after RELOAD'],
+  auth_query_cache_ttl: [AUTH_QUERY, 'is asked anew at each login with auth_query_cache_ttl 0'],
+  auth_query_search_path: [AUTH_QUERY, 'takes a search_path that the operator names'],
+  auth_query_timeout: [
+    'integration/auth-query-faults.test.ts',
+    'by silence is given up after auth_query_timeout, and the query is cancelled',
+  ],
+  auth_user: [AUTH_QUERY, 'is unknown without auth_user'],
+  password_refresh_interval: [
+    PASSWORDS,
+    'is read on a schedule, before the server has refused anything',
+  ],
   conffile: ['integration/lifetimes.test.ts', 'names the file that the next RELOAD reads'],
   disable_pqexec: ['integration/lifetimes.test.ts', 'refuses simple queries in %s mode'],
   pool_idle_timeout: [
@@ -195,6 +210,15 @@ export const GLOBAL_EFFECTS: Effects = {
 
 /** Keys of an entry of `[databases]`. */
 export const DATABASE_EFFECTS: Effects = {
+  auth_dbname: [AUTH_QUERY, 'says where to ask, for all databases or for one'],
+  auth_query: [AUTH_QUERY, 'is asked for by the settings of its database'],
+  auth_user: [AUTH_QUERY, 'is asked for by the settings of its database'],
+  password_command: [
+    PASSWORDS,
+    'prints the password; it is run without a shell, and told what for',
+  ],
+  password_file: [PASSWORDS, 'is read again when the server refuses the password'],
+  password_refresh_interval: [PASSWORDS, 'is run on a schedule while its database is in use'],
   application_name: [EFFECTS, '%s %j is what its server connections begin with'],
   client_encoding: [EFFECTS, '%s %j is what its server connections begin with'],
   connect_query: [EFFECTS, 'connect_query is run once on each server connection'],
