@@ -88,7 +88,7 @@ export class LoginMethods {
     }
     const facts = {
       address: address === null ? null : withoutMapping(address),
-      isTls: client.isTls,
+      isTls: client.security.isSecure,
       database,
       user,
       isPhysicalReplication: replication?.kind === 'physical',
@@ -126,7 +126,7 @@ export class LoginMethods {
 
   #planCertificate({ map }: ChosenMethod, client: ClientConnection, user: string): LoginPlan {
     const refusal =
-      refuseCertificate(client.clientCertificate, map, user) ??
+      refuseCertificate(client.security.certificate, map, user) ??
       (this.#pooler.credentials.isKnown(user) ? null : 'no such user');
     return refusal === null
       ? { method: 'trust', isKnown: true }

@@ -38,6 +38,7 @@ export function runTick(pooler: Pooler): void {
   pooler.peers.onTick();
   pooler.zones.onTick();
   dropUnusedPools(pooler, nowMs);
+  pooler.tls.onTick();
   dropUnusedDatabases(pooler, nowMs);
   for (const client of [...pooler.lingering]) {
     if (nowMs - client.closedAtMs > LINGER_MS) {

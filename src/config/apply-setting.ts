@@ -5,6 +5,7 @@ import { GLOBAL_SETTINGS } from './global-settings.ts';
 import { nearestName } from './nearest-name.ts';
 import { propertyName } from './setting.ts';
 import { findSetting } from './read-section.ts';
+import { findTlsProblems } from './tls-rules.ts';
 import { describeAllowed, parseValue } from './value-text.ts';
 
 /** What SET gives: the new configuration, or why there is none, as a sentence. */
@@ -45,7 +46,7 @@ export function applySetting(config: Config, key: string, valueText: string): Se
     return { config };
   }
   const settings = { ...config.settings, [propertyName(name, setting)]: parsed.value };
-  const [conflict] = findAuthProblems(settings);
+  const [conflict] = [...findAuthProblems(settings), ...findTlsProblems(settings)];
   return conflict === undefined
     ? { config: { ...config, settings } }
     : { problem: conflict.problem };

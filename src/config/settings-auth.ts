@@ -8,9 +8,9 @@ const DEFAULT_AUTH_QUERY =
 
 /** Settings of who may connect and who may use the console. */
 export const AUTH_SETTINGS = {
-  auth_type: oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'hba', 'ldap'], {
+  auth_type: oneOf(['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba', 'ldap'], {
     default: 'md5',
-    notYetValues: ['cert', 'peer', 'pam'],
+    notYetValues: ['peer', 'pam'],
     group: 'essential',
     doc: 'How clients prove who they are. `any` and `trust` ask for no password, `any` even forgets the user name. `hba` decides by the rules of auth_hba_file.',
   }),

@@ -27,7 +27,7 @@ describe('renderConfigDoc', () => {
     expect(text).toMatch(/`query_wait_timeout` \| `120` s \| .* Also per database and user\./);
     expect(text).toMatch(/`reserve_pool_size` \| inherited \| .* Alias: `reserve_pool`\./);
     expect(text).toMatch(/`syslog` \| `0` \| .*\*\*Not supported yet\.\*\*/);
-    expect(text).toMatch(/`auth_type` .* Not supported yet: cert, peer, pam\./);
+    expect(text).toMatch(/`auth_type` .* Not supported yet: peer, pam\./);
     expect(text).toMatch(/`pkt_buf` .* Has no effect: /);
   });
 });

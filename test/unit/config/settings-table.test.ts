@@ -30,7 +30,8 @@ tcp_keepidle tcp_keepintvl tcp_socket_buffer tcp_user_timeout track_extra_parame
 transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verbose
 drain_period log_format login_failure_limit login_failure_max_backoff login_failure_trusted
 login_failure_window max_logins_in_flight max_unauthenticated_conn metrics_listen_addr
-metrics_listen_port proxy_protocol proxy_protocol_trusted server_scram_min_iterations`
+metrics_listen_port proxy_protocol proxy_protocol_trusted server_scram_min_iterations
+server_tls_sslnegotiation`
   .trim()
   .split(/\s+/);
 
