@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { App, EXIT_INVARIANT, logFormatOf } from './app/app.ts';
+import { App, EXIT_INVARIANT, logFormatOf, type AppEnvironment } from './app/app.ts';
 import { readArguments, USAGE, type RunArguments } from './app/arguments.ts';
 import { checkCommand } from './app/check-command.ts';
 import type { CommandResult } from './app/command-result.ts';
@@ -14,6 +14,7 @@ import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
 import { asError } from './app/system-error.ts';
+import { TlsSetupError } from './app/tls-setup.ts';
 import { switchUser } from './app/user-switch.ts';
 import { systemClock } from './base/clock.ts';
 import { ConfigError } from './config/config-error.ts';
@@ -243,6 +244,20 @@ async function start(app: App, { settings }: Config, logger: RootLogger): Promis
   }
 }
 
+/** Builds everything that can be built before a socket is opened. */
+function makeAppOrFail(logger: RootLogger, config: Config, environment: AppEnvironment): App {
+  try {
+    return new App(config, environment);
+  } catch (error) {
+    if (!(error instanceof TlsSetupError)) {
+      throw error;
+    }
+    const text = `TLS setup failed: ${error.message}`;
+    logger.fatal('start_failed', { error: text });
+    fail(text);
+  }
+}
+
 async function run(args: RunArguments): Promise<void> {
   const config = loadOrFail(args);
   const { settings } = config;
@@ -264,7 +279,7 @@ async function run(args: RunArguments): Promise<void> {
   });
   output.reportTo(logger);
   const notifier = new ServiceNotifier(process.env['NOTIFY_SOCKET'], logger);
-  const app = new App(config, {
+  const app = makeAppOrFail(logger, config, {
     clock: systemClock,
     logger: withStatus(logger, notifier),
     packageVersion: version,

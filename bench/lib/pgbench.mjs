@@ -64,13 +64,14 @@ export async function initializePgbench(target, scale) {
 export async function runPgbench(target, load, seconds) {
   const directory = makeTempDirectory('pgbench');
   try {
-    const output = await execute([
+    const args = [
       ...['--no-vacuum', '--builtin', load.script, '--protocol', load.protocol],
       ...['--client', String(load.clients), '--jobs', String(THREADS), '--time', String(seconds)],
       ...(load.reconnects ? ['--connect'] : []),
       ...['--log', '--log-prefix', path.join(directory, 'log')],
       ...connection(target),
-    ]);
+    ];
+    const output = await execute(args, target.hasTls === true);
     const latencies = readLatencies(directory);
     return {
       transactions: readNumber(output, /^number of transactions actually processed: (\d+)/m),
@@ -90,11 +91,12 @@ function connection({ host, port, user, database }) {
 
 /**
  * @param {readonly string[]} args
+ * @param {boolean} hasTls
  * @returns {Promise<string>} what pgbench wrote to its standard output
  */
-function execute(args) {
+function execute(args, hasTls = false) {
   return new Promise((resolve, reject) => {
-    const child = startChild('pgbench', args, { env: clientEnvironment(), stdio: 'pipe' });
+    const child = startChild('pgbench', args, { env: clientEnvironment(hasTls), stdio: 'pipe' });
     const output = { stdout: '', stderr: '' };
     for (const name of /** @type {const} */ (['stdout', 'stderr'])) {
       child[name]?.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
@@ -113,11 +115,16 @@ function execute(args) {
   });
 }
 
-/** The user's own settings for PostgreSQL clients must not change what is measured. */
-function clientEnvironment() {
+/**
+ * The user's own settings for PostgreSQL clients must not change what is measured.
+ *
+ * @param {boolean} hasTls
+ */
+function clientEnvironment(hasTls) {
   const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'));
   // Without these, each connection would start with requests for encryption that all refuse.
-  return { ...Object.fromEntries(entries), PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' };
+  const modes = { PGSSLMODE: hasTls ? 'require' : 'disable', PGGSSENCMODE: 'disable' };
+  return { ...Object.fromEntries(entries), ...modes };
 }
 
 /**

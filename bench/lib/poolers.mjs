@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchCertificate } from './certificate.mjs';
 import { serverIdentity } from '../../test/support/postgres-binaries.mjs';
 import {
   makeTempDirectory,
@@ -88,11 +89,11 @@ export function maitredContender(nodePath, role) {
  *
  * @param {Contender} contender
  * @param {import('./wire-client.mjs').Target} postgres
- * @param {number} poolSize - server connections
- * @param {'trust' | 'scram'} auth - how clients log in
+ * @param {{ poolSize: number, auth: 'trust' | 'scram', hasTls: boolean }} options - server
+ *   connections; how clients log in; whether they come through TLS
  * @returns {Promise<Pooler>}
  */
-export async function startPooler(contender, postgres, poolSize, auth) {
+export async function startPooler(contender, postgres, { poolSize, auth, hasTls }) {
   const directory = makeTempDirectory('pooler', 0o755);
   const port = await freePort();
   const usersFile = path.join(directory, 'users.txt');
@@ -101,6 +102,7 @@ export async function startPooler(contender, postgres, poolSize, auth) {
   const settings = {
     ...commonSettings(port, usersFile, poolSize),
     auth_type: isScram ? 'scram-sha-256' : 'trust',
+    ...(hasTls ? tlsSettings(directory) : {}),
   };
   const isPgbouncer = contender.nodePath === null;
   const configFile = path.join(directory, isPgbouncer ? 'pgbouncer.ini' : 'maitred.yaml');
@@ -120,6 +122,7 @@ export async function startPooler(contender, postgres, poolSize, auth) {
     ...postgres,
     host: '127.0.0.1',
     port,
+    hasTls,
     ...(isScram ? { password: PASSWORD } : {}),
   };
   try {
@@ -174,9 +177,31 @@ function commonSettings(port, usersFile, poolSize) {
     pool_mode: 'transaction',
     default_pool_size: poolSize,
     max_client_conn: MAX_CLIENT_CONNECTIONS,
+    server_tls_sslmode: 'disable',
     log_connections: 0,
     log_disconnections: 0,
     log_stats: 0,
+  };
+}
+
+/**
+ * Writes the certificate of the benchmark and names it. Session tickets and all else stay at the
+ * defaults of each pooler.
+ *
+ * @param {string} directory
+ * @returns {Record<string, string>}
+ */
+function tlsSettings(directory) {
+  const { certificate, key } = benchCertificate();
+  const certFile = path.join(directory, 'cert.pem');
+  const keyFile = path.join(directory, 'key.pem');
+  writeFileSync(certFile, certificate);
+  // A key for nothing but this run; PgBouncer runs as another user.
+  writeFileSync(keyFile, key, { mode: 0o644 });
+  return {
+    client_tls_sslmode: 'require',
+    client_tls_cert_file: certFile,
+    client_tls_key_file: keyFile,
   };
 }
 

@@ -38,7 +38,7 @@ export async function runScenario(scenario, contenders, postgres, { rounds, onPr
     if (present !== undefined) {
       return present;
     }
-    const started = await startPooler(contender, postgres, scenario.poolSize, scenario.auth);
+    const started = await startPooler(contender, postgres, scenario);
     running.set(contender, started);
     await scenario.warmUp(started);
     return started;

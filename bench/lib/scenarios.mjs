@@ -53,6 +53,7 @@ export const QUICK_SIZES = {
  * @property {number} poolSize - server connections of each pooler
  * @property {'trust' | 'scram'} auth - how clients log in
  * @property {number} files - open files that a pooler needs
+ * @property {boolean} hasTls - whether clients come through TLS
  * @property {boolean} needsFreshPooler - whether each measurement gets a pooler just started
  * @property {(pooler: Pooler) => Promise<void>} warmUp - before a pooler's first measurement
  * @property {(pooler: Pooler) => Promise<Sample>} measure
@@ -90,6 +91,22 @@ export function listScenarios(sizes) {
     copyScenario('copy-in', sizes),
     idleScenario(sizes),
     stalledScenario(sizes),
+    overTls(
+      pgbenchScenario('simple-20', sizes, {
+        script: 'select',
+        protocol: 'simple',
+        clients: 20,
+      }),
+    ),
+    overTls(
+      pgbenchScenario('connect', sizes, {
+        script: 'select',
+        protocol: 'simple',
+        clients: 20,
+        reconnects: true,
+      }),
+    ),
+    overTls(copyScenario('copy-out', sizes)),
   ];
 }
 
@@ -188,6 +205,21 @@ function stalledScenario({ stalledClients, stalledRows }) {
   };
 }
 
+/**
+ * The same, with clients that come through TLS.
+ *
+ * @param {Scenario} scenario
+ * @returns {Scenario}
+ */
+function overTls(scenario) {
+  return {
+    ...scenario,
+    name: `tls-${scenario.name}`,
+    title: `${scenario.title}, over TLS`,
+    hasTls: true,
+  };
+}
+
 /** @param {string} name */
 function steadyDefaults(name) {
   return {
@@ -195,6 +227,7 @@ function steadyDefaults(name) {
     poolSize: POOL_SIZE,
     auth: /** @type {const} */ ('trust'),
     files: 1000,
+    hasTls: false,
     needsFreshPooler: false,
     warmUp: () => Promise.resolve(),
   };

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import tls from 'node:tls';
 import { ScramExchange } from './scram.mjs';
 
 /**
@@ -8,6 +9,7 @@ import { ScramExchange } from './scram.mjs';
  * @property {string} user
  * @property {string} database
  * @property {string} [password] - for SCRAM; without one, trust is expected
+ * @property {boolean} [hasTls] - whether to ask for TLS first; no certificate is checked
  */
 
 /** Type bytes of the backend messages that matter to a load client. */
@@ -24,6 +26,7 @@ const Code = /** @type {const} */ ({
 const HEADER_BYTES = 5;
 const DEFAULT_READ_BUFFER_BYTES = 64 * 1024;
 const PROTOCOL_VERSION_3_0 = 0x00030000;
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 /**
  * @typedef {object} Reply
@@ -70,23 +73,41 @@ export class WireClient {
     this.#onReady = onConnected;
     this.#scram = target.password === undefined ? null : new ScramExchange(target.password);
     const buffer = Buffer.allocUnsafeSlow(readBufferBytes);
-    this.#socket = net.connect({
-      host: target.host,
-      port: target.port,
-      noDelay: true,
-      onread: {
-        buffer,
-        callback: (count) => {
-          this.#read(buffer, count);
-          return true;
-        },
+    const onread = {
+      buffer,
+      callback: (/** @type {number} */ count) => {
+        this.#read(buffer, count);
+        return true;
       },
-    });
+    };
+    const place = { host: target.host, port: target.port, noDelay: true };
+    this.#socket = net.connect(target.hasTls === true ? place : { ...place, onread });
+    this.#watch();
+    if (target.hasTls === true) {
+      this.#socket.write(SSL_REQUEST);
+      this.#socket.once('data', () => {
+        this.#startTls(target);
+      });
+    } else {
+      this.#socket.write(startupPacket(target.user, target.database));
+    }
+  }
+
+  #watch() {
     this.#socket.on('error', (error) => {
       this.#fail(error);
     });
     this.#socket.on('close', () => {
       this.#fail(new Error('connection closed by the server'));
+    });
+  }
+
+  /** @param {Target} target */
+  #startTls(target) {
+    this.#socket = tls.connect({ socket: this.#socket, rejectUnauthorized: false });
+    this.#watch();
+    this.#socket.on('data', (chunk) => {
+      this.#read(chunk, chunk.length);
     });
     this.#socket.write(startupPacket(target.user, target.database));
   }

@@ -19,6 +19,7 @@ import type { StartupParameters } from '../client/startup-parameters.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
+import type { ClientTls } from '../net/tls-upgrade.ts';
 import type { Database, User } from '../pool/database.ts';
 import { resolveClientSettings } from '../pool/effective-settings.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
@@ -81,6 +82,10 @@ export class Admissions implements ClientHost {
 
   get deriver(): PasswordDeriver {
     return this.#pooler.deriver;
+  }
+
+  get clientTls(): ClientTls | null {
+    return this.#pooler.tls.current.client;
   }
 
   nowMs(): number {

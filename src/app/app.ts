@@ -13,6 +13,7 @@ import { Pooler, type PoolerEnvironment } from './pooler.ts';
 import { Statistics } from './statistics.ts';
 import { planReload } from './reload-plan.ts';
 import { runTick } from './tick.ts';
+import { TlsSetupError } from './tls-setup.ts';
 
 /** What the app needs from the process. */
 export interface AppEnvironment extends PoolerEnvironment {
@@ -112,6 +113,7 @@ export class App {
       logger.warn('config_warning', { problem: warning });
     }
     this.#logFileLimit();
+    this.#pooler.tls.tellExpiries();
     const { settings } = this.#pooler;
     await this.#listeners.open(settings);
     await this.#metrics.open({
@@ -218,7 +220,13 @@ export class App {
       return next;
     }
     const { changedSettings, needsRestart } = diffConfigs(this.#pooler.config, next);
-    this.#pooler.applyConfig(configAfterReload(this.#pooler.config, next));
+    const reloaded = configAfterReload(this.#pooler.config, next);
+    const tls = this.#prepareTls(reloaded);
+    if ('problem' in tls) {
+      return tls.problem;
+    }
+    this.#pooler.applyConfig(reloaded);
+    tls.use();
     this.#onSettingsChanged();
     for (const warning of next.warnings) {
       logger.warn('config_warning', { problem: warning });
@@ -228,6 +236,20 @@ export class App {
     }
     logger.info('config_reloaded', { changedSettings });
     return null;
+  }
+
+  /** Builds what TLS needs, before anything else is changed. */
+  #prepareTls({ settings }: Config): { use: () => void } | { readonly problem: string } {
+    try {
+      return { use: this.#pooler.tls.prepare(settings) };
+    } catch (error) {
+      if (!(error instanceof TlsSetupError)) {
+        throw error;
+      }
+      this.#environment.logger.error('tls_reload_failed', { problem: error.message });
+      this.#environment.logger.warn('config_reload_failed', { problems: 1 });
+      return { problem: error.message };
+    }
   }
 
   /** SIGHUP. */

@@ -1,7 +1,6 @@
-import type { NetConnectOpts } from 'node:net';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { Logger } from '../log/logger.ts';
-import { sendAndAwaitClose } from '../net/one-shot.ts';
+import { sendAndAwaitClose, type OneShotTarget } from '../net/one-shot.ts';
 import { writeCancelRequest } from '../protocol/startup-writer.ts';
 import type { ServerConnection } from '../server/server-connection.ts';
 import type { CancelKeys } from './cancel-keys.ts';
@@ -11,8 +10,11 @@ import type { RelayPool } from '../relay/ends.ts';
 export interface CancelHost {
   readonly logger: Logger;
   nowMs(): number;
-  /** How to reach the server that `server` is connected to: the same one, not just the same name. */
-  targetOf(server: ServerConnection): NetConnectOpts;
+  /**
+   * How to reach the server that `server` is connected to: the same one, not just the same name, and
+   * through TLS if it is.
+   */
+  targetOf(server: ServerConnection): OneShotTarget;
   /** The server connection behind a link. */
   serverOf(client: ClientConnection): ServerConnection | null;
   /**

@@ -13,6 +13,7 @@ import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
 import { describeAccessProblem, findLdapProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
+import { setUpTls, TlsSetupError } from './tls-setup.ts';
 
 /** Prints a text so that it is one word of one line. */
 function word(text: string): string {
@@ -117,10 +118,14 @@ function report(config: Config, sources: Sources): string {
 export function checkCommand(file: string, sources: Sources): CommandResult {
   try {
     const config = loadConfig(file, sources.readText, sources.env, sources.nativeProblem);
+    setUpTls(config.settings, sources.readText);
     return { exitCode: 0, stdout: report(config, sources), stderr: '' };
   } catch (error) {
     if (error instanceof ConfigError) {
       return { exitCode: 1, stdout: '', stderr: `${error.message}\n` };
+    }
+    if (error instanceof TlsSetupError) {
+      return { exitCode: 1, stdout: '', stderr: `${file}: ${error.message}\n` };
     }
     throw error;
   }

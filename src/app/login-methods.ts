@@ -100,7 +100,7 @@ export class LoginMethods {
     }
     const facts = {
       address: address === null ? null : withoutMapping(address),
-      isTls: client.isTls,
+      isTls: client.security.isSecure,
       database,
       user,
       isPhysicalReplication: replication?.kind === 'physical',
@@ -149,7 +149,7 @@ export class LoginMethods {
     user: string,
     lookup: LoginLookup,
   ): LoginPlan | PendingPlan | PlanFailure {
-    const refusal = refuseCertificate(client.clientCertificate, map, user);
+    const refusal = refuseCertificate(client.security.certificate, map, user);
     if (refusal !== null) {
       return reject(refusal, 'certificateRefused');
     }

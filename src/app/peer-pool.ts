@@ -95,7 +95,7 @@ export class PeerPool {
     const target = { host: hosts[this.#turn++ % hosts.length] ?? host, port };
     this.#active.add(request);
     request.giveUp = sendAndAwaitClose(
-      this.#host.connectOptions(target),
+      { connect: this.#host.connectOptions(target), tls: null },
       request.message,
       (error) => {
         this.#onDone(request, target, error);

@@ -47,6 +47,7 @@ import { Descriptors, type ListeningDescriptor } from './descriptors.ts';
 import type { Pooler } from './pooler.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Statistics } from './statistics.ts';
+import { TlsSetupError, type CertificateExpiry } from './tls-setup.ts';
 
 /** What commands need from the process. */
 export interface ProcessControl {
@@ -62,6 +63,9 @@ export interface ProcessControl {
   /** Settings of the logger have changed. */
   onSettingsChanged(): void;
 }
+
+/** Settings whose change needs new contexts. */
+const TLS_SETTING = '_tls';
 
 const DONE: CommandDone = { kind: 'done' };
 
@@ -140,6 +144,11 @@ export class PoolerControl implements Control {
 
   lists(): ListsSnapshot {
     return this.#snapshots.lists();
+  }
+
+  /** When the certificates that we show expire, for metrics. */
+  certificates(): readonly CertificateExpiry[] {
+    return this.#pooler.tls.expiries;
   }
 
   state(): StateSnapshot {
@@ -338,7 +347,20 @@ export class PoolerControl implements Control {
       const error = setFailed();
       return { ...error, message: `${error.message}: ${outcome.problem}` };
     }
+    let useTls: (() => void) | null = null;
+    try {
+      if (key.includes(TLS_SETTING)) {
+        useTls = this.#pooler.tls.prepare(outcome.config.settings);
+      }
+    } catch (cause) {
+      if (!(cause instanceof TlsSetupError)) {
+        throw cause;
+      }
+      const error = setFailed();
+      return { ...error, message: `${error.message}: ${cause.message}` };
+    }
     this.#pooler.applySettings(outcome.config);
+    useTls?.();
     this.#process.onSettingsChanged();
     return DONE;
   }

@@ -16,6 +16,7 @@ import { DnsCache } from '../net/dns-cache.ts';
 import { DnsZones } from '../net/dns-zones.ts';
 import type { Native } from '../net/native.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
+import type { ServerTls } from '../net/tls-upgrade.ts';
 import { AuthBudget, LocalBudget } from '../pool/budget.ts';
 import type { Database } from '../pool/database.ts';
 import type { PoolHost } from '../pool/pool-host.ts';
@@ -46,6 +47,7 @@ import {
   type PasswordSource,
 } from './server-passwords.ts';
 import { SocketTuner } from './socket-tuner.ts';
+import { TlsKeeper } from './tls-keeper.ts';
 
 /** What a pooler needs from the process it runs in. */
 export interface PoolerEnvironment {
@@ -100,6 +102,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly guard: LoginGuard;
   readonly modes: PoolerModes;
   readonly link: LinkHost;
+  readonly tls: TlsKeeper;
   readonly dns: DnsCache;
   readonly zones: DnsZones;
   readonly hostTurns = new HostTurns<RelayPool>();
@@ -153,11 +156,15 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
         return pooler.settings.cancelWaitTimeoutMs;
       },
       nowMs: () => environment.clock.nowMs(),
-      targetOf: (server) => connectOptions(server.place, this.settings, this.lookup),
+      targetOf: (server) => ({
+        connect: connectOptions(server.place, this.settings, this.lookup),
+        tls: server.tls === '' ? null : server.openedTls,
+      }),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
       forwardToPeer: (requester, processId, secret) =>
         this.peers.forward(requester, processId, secret),
     });
+    this.tls = this.#makeTlsKeeper();
     const { resolvConf } = config.settings;
     const resolver = new SystemResolver({
       ...SYSTEM_RESOLVER_FILES,
@@ -373,6 +380,29 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     });
   }
 
+  // ---- TLS ----
+
+  #makeTlsKeeper(): TlsKeeper {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
+    const pooler = this;
+    return new TlsKeeper({
+      logger: this.environment.logger,
+      get settings() {
+        return pooler.settings;
+      },
+      readText: (file) => this.environment.readText(file),
+      nowMs: () => this.nowMs(),
+      wallMs: () => this.wallMs(),
+      onServerTlsChanged: () => {
+        this.#retireWhere(({ remote }) => remote.address !== 'unix', 'server TLS settings changed');
+      },
+    });
+  }
+
+  get serverTls(): ServerTls | null {
+    return this.tls.current.server;
+  }
+
   // ---- host names ----
 
   #makeDns(resolver: SystemResolver): DnsCache {
@@ -423,13 +453,21 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   /** Replaces the server connections to addresses that a host name does not have any more. */
   #retire(host: string, addresses: ReadonlySet<string>): void {
+    this.#retireWhere(
+      ({ target, place }) => target.host === host && addresses.has(place.host ?? ''),
+      'server address changed',
+    );
+  }
+
+  /** Has server connections closed as soon as they are free, those in login at once. */
+  #retireWhere(isMeant: (server: ServerConnection) => boolean, reason: string): void {
     for (const server of this.registry.pools.flatMap((pool) => this.serversOf(pool))) {
-      if (server.target.host !== host || !addresses.has(server.place.host ?? '')) {
+      if (!isMeant(server)) {
         continue;
       }
       server.isCloseNeeded = true;
       if (server.state === ServerState.Login) {
-        server.disconnect('server address changed');
+        server.disconnect(reason);
       }
     }
   }

@@ -133,7 +133,7 @@ export class Snapshots {
       isCloseNeeded: false,
       linkId: client.link?.server instanceof ServerConnection ? client.link.server.id : null,
       remotePid: client.peer?.pid ?? 0,
-      tls: '',
+      tls: client.security.text,
       applicationName: this.#applicationName(client.parameters),
       preparedStatements: 0,
     };
@@ -172,7 +172,7 @@ export class Snapshots {
       isCloseNeeded: server.isCloseNeeded,
       linkId: this.#pooler.admissions.clientOf(client)?.id ?? null,
       remotePid: server.processId,
-      tls: '',
+      tls: server.tls,
       applicationName: this.#applicationName(server.parameters),
       preparedStatements: 0,
     };
@@ -185,7 +185,7 @@ export class Snapshots {
       connection: this.#client(client),
       state: clientListName(client.state),
       packetRemainBytes: client.framer.bodyRemaining,
-      sendRemainBytes: client.pendingBytes,
+      sendRemainBytes: client.unsentBytes,
     }));
     const servers = this.#pooler.registry.pools.flatMap((pool) =>
       this.#pooler.serversOf(pool).map((server): SocketSnapshot => ({
@@ -193,7 +193,7 @@ export class Snapshots {
         connection: this.#server(pool, server),
         state: `sv_${server.state === ServerState.Closed ? ServerState.Login : server.state}`,
         packetRemainBytes: 0,
-        sendRemainBytes: server.pendingBytes,
+        sendRemainBytes: server.unsentBytes,
       })),
     );
     return [...clients, ...servers];

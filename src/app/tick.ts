@@ -41,6 +41,7 @@ export function runTick(pooler: Pooler): void {
   pooler.external.onTick();
   pooler.authQueries.onTick();
   pooler.passwords.onTick();
+  pooler.tls.onTick();
   dropUnusedDatabases(pooler, nowMs);
   for (const client of [...pooler.lingering]) {
     if (nowMs - client.closedAtMs > LINGER_MS) {

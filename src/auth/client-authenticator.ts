@@ -10,6 +10,7 @@ import {
   keysFromSaltedPassword,
   MAX_SCRAM_MESSAGE_BYTES,
   SCRAM_MECHANISM,
+  SCRAM_PLUS_MECHANISM,
 } from './scram-crypto.ts';
 import type { ScramKeys } from './scram-crypto.ts';
 import { ScramServer, SERVER_NONCE_BYTES } from './scram-server.ts';
@@ -53,6 +54,8 @@ export interface AuthFailure {
 /** What a {@link ClientAuthenticator} needs from outside. */
 export interface ClientAuthenticatorOptions {
   readonly plan: LoginPlan;
+  /** Data of tls-server-end-point of the connection; null, as by default: it is not offered. */
+  readonly channelBinding?: Buffer | null;
   readonly deriver: PasswordDeriver;
   /** Cryptographically strong random bytes. */
   readonly random: (bytes: number) => Buffer;
@@ -85,6 +88,8 @@ interface SaslInitialPhase {
 interface SaslFirstPhase {
   readonly phase: 'sasl-first';
   readonly plan: ScramPlan;
+  /** Whether the client chose channel binding. */
+  readonly isBound: boolean;
 }
 /** A SASLResponse with client-final-message is awaited. */
 interface SaslFinalPhase {
@@ -126,6 +131,7 @@ const SASL_FAILED = 'SASL authentication failed';
  * @source PostgreSQL manual, "Message Flow: Start-up"
  */
 export class ClientAuthenticator {
+  readonly #channelBinding: Buffer | null;
   readonly #deriver: PasswordDeriver;
   readonly #random: (bytes: number) => Buffer;
   readonly #onResume: (step: AuthStep) => void;
@@ -136,6 +142,7 @@ export class ClientAuthenticator {
 
   constructor(options: ClientAuthenticatorOptions) {
     this.#plan = options.plan;
+    this.#channelBinding = options.channelBinding ?? null;
     this.#deriver = options.deriver;
     this.#random = options.random;
     this.#onResume = options.onResume;
@@ -166,7 +173,7 @@ export class ClientAuthenticator {
         return { kind: 'send', authentication: { type: 'cleartext' } };
       case 'scram':
         this.#state = { phase: 'sasl-initial', plan };
-        return { kind: 'send', authentication: { type: 'sasl', mechanisms: [SCRAM_MECHANISM] } };
+        return { kind: 'send', authentication: { type: 'sasl', mechanisms: this.#mechanisms } };
       case 'reject':
         return this.#fail(plan.reason, plan.failedText, plan.failedSqlstate);
       default:
@@ -194,7 +201,7 @@ export class ClientAuthenticator {
       case 'sasl-initial':
         return this.#onSaslInitialResponse(state.plan, body);
       case 'sasl-first':
-        return this.#onClientFirst(state.plan, body);
+        return this.#onClientFirst(state.plan, state.isBound, body);
       case 'sasl-final':
         return this.#onClientFinal(state, body);
       case 'pending':
@@ -204,6 +211,13 @@ export class ClientAuthenticator {
       default:
         return assertNever(state);
     }
+  }
+
+  /** What is offered, the better one first. */
+  get #mechanisms(): readonly string[] {
+    return this.#channelBinding === null
+      ? [SCRAM_MECHANISM]
+      : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM];
   }
 
   /** Gives up: the client is gone. No step follows. */
@@ -299,25 +313,26 @@ export class ClientAuthenticator {
     if (response === null) {
       return this.#failMalformed('malformed SASLInitialResponse', SASL_FAILED);
     }
-    if (response.mechanism !== SCRAM_MECHANISM) {
+    if (!this.#mechanisms.includes(response.mechanism)) {
       return this.#failMalformed(
         'client chose a SASL mechanism that was not offered',
         'client selected an invalid SASL authentication mechanism',
       );
     }
+    const isBound = response.mechanism === SCRAM_PLUS_MECHANISM;
     if (response.data === null) {
       // The client wants to be asked first; the empty challenge does that.
-      this.#state = { phase: 'sasl-first', plan };
+      this.#state = { phase: 'sasl-first', plan, isBound };
       return { kind: 'send', authentication: { type: 'sasl-continue', data: '' } };
     }
-    return this.#onClientFirst(plan, response.data);
+    return this.#onClientFirst(plan, isBound, response.data);
   }
 
-  #onClientFirst(plan: ScramPlan, data: Buffer): AuthStep {
+  #onClientFirst(plan: ScramPlan, isBound: boolean, data: Buffer): AuthStep {
     const { source } = plan;
     const verifier = source.kind === 'stored' ? source.verifier : source.lazy.current;
     if (verifier !== null) {
-      return this.#beginExchange(plan, verifier, data);
+      return this.#beginExchange(plan, isBound, verifier, data);
     }
     assert(source.kind === 'derived', 'only a derived verifier may be missing');
     if (data.length > MAX_SCRAM_MESSAGE_BYTES) {
@@ -329,15 +344,21 @@ export class ClientAuthenticator {
         settle(() =>
           outcome.kind === 'refused'
             ? this.#failOverloaded(outcome.reason)
-            : this.#beginExchange(plan, outcome.verifier, kept),
+            : this.#beginExchange(plan, isBound, outcome.verifier, kept),
         );
       }),
     );
   }
 
-  #beginExchange(plan: ScramPlan, verifier: ScramVerifier, data: Buffer): AuthStep {
+  #beginExchange(
+    plan: ScramPlan,
+    isBound: boolean,
+    verifier: ScramVerifier,
+    data: Buffer,
+  ): AuthStep {
     const nonce = this.#random(SERVER_NONCE_BYTES).toString('base64');
-    const exchange = new ScramServer(verifier, nonce);
+    const binding = { data: this.#channelBinding, isChosen: isBound };
+    const exchange = new ScramServer(verifier, nonce, binding);
     const first = exchange.onClientFirst(data);
     if (first.kind === 'failed') {
       return this.#failMalformed(first.reason, SASL_FAILED);

@@ -1,5 +1,6 @@
 import { isEqualConstantTime } from './constant-time.ts';
 import {
+  CHANNEL_BINDING_TYPE,
   decodeBase64,
   DIGEST_BYTES,
   hmac,
@@ -49,8 +50,30 @@ type State =
   | { readonly phase: 'server-final'; readonly signature: Buffer }
   | { readonly phase: 'done' };
 
+/** What the client says about channel binding. */
+export type ClientChannelBinding =
+  /** It cannot do it: the connection has none, or the server's certificate allows none. */
+  | { readonly kind: 'none' }
+  /** It could, but has not seen the server offer it. */
+  | { readonly kind: 'not-offered' }
+  /** It does; `data` is that of tls-server-end-point, borrowed. */
+  | { readonly kind: 'bound'; readonly data: Buffer };
+
+const NO_CHANNEL_BINDING: ClientChannelBinding = { kind: 'none' };
+
+function gs2Header({ kind }: ClientChannelBinding): string {
+  switch (kind) {
+    case 'none':
+      return 'n,,';
+    case 'not-offered':
+      return 'y,,';
+    case 'bound':
+      return `p=${CHANNEL_BINDING_TYPE},,`;
+  }
+}
+
 /**
- * The client's side of one SCRAM-SHA-256 exchange, without channel binding. It derives nothing
+ * The client's side of one SCRAM-SHA-256 exchange, with or without channel binding. It derives nothing
  * itself: {@link onServerFirst} says what is to be derived, {@link prove} takes the keys.
  *
  * No method throws on what a server sends.
@@ -59,16 +82,21 @@ type State =
  */
 export class ScramClient {
   readonly #clientNonce: string;
+  readonly #binding: ClientChannelBinding;
   #state: State = { phase: 'server-first' };
 
-  /** @param clientNonce - {@link CLIENT_NONCE_BYTES} random bytes, in base64. */
-  constructor(clientNonce: string) {
+  /**
+   * @param clientNonce - {@link CLIENT_NONCE_BYTES} random bytes, in base64.
+   * @param binding - None by default.
+   */
+  constructor(clientNonce: string, binding: ClientChannelBinding = NO_CHANNEL_BINDING) {
     this.#clientNonce = clientNonce;
+    this.#binding = binding;
   }
 
   /** Makes client-first-message. The user name in it is empty: PostgreSQL ignores it. */
   clientFirst(): string {
-    return `n,,${this.#clientFirstBare()}`;
+    return `${gs2Header(this.#binding)}${this.#clientFirstBare()}`;
   }
 
   /**
@@ -116,8 +144,10 @@ export class ScramClient {
       this.#state = { phase: 'done' };
       return null;
     }
-    // biws is the base64 of the gs2 header "n,,".
-    const withoutProof = `c=biws,r=${this.#state.nonce}`;
+    const header = Buffer.from(gs2Header(this.#binding), 'latin1');
+    const bound = this.#binding.kind === 'bound' ? [this.#binding.data] : [];
+    const binding = Buffer.concat([header, ...bound]).toString('base64');
+    const withoutProof = `c=${binding},r=${this.#state.nonce}`;
     const authMessage = `${this.#clientFirstBare()},${this.#state.serverFirst},${withoutProof}`;
     const proof = xor(keys.clientKey, hmac(sha256(keys.clientKey), authMessage));
     this.#state = { phase: 'server-final', signature: hmac(keys.serverKey, authMessage) };

@@ -1,7 +1,11 @@
 import { createHash, createHmac } from 'node:crypto';
 
-/** The one SASL mechanism offered and accepted: SCRAM-SHA-256 without channel binding. */
+/** The SASL mechanism without channel binding. */
 export const SCRAM_MECHANISM = 'SCRAM-SHA-256';
+/** The SASL mechanism with channel binding: the proof is worth nothing on another TLS connection. */
+export const SCRAM_PLUS_MECHANISM = 'SCRAM-SHA-256-PLUS';
+/** The one type of channel binding, as a gs2 header names it. */
+export const CHANNEL_BINDING_TYPE = 'tls-server-end-point';
 /** Bytes of a SHA-256 digest, so of every SCRAM key, proof and signature. */
 export const DIGEST_BYTES = 32;
 /** Longest whole nonce accepted from a peer, in characters. Both parts counted. */

@@ -1,5 +1,6 @@
 import { isEqualConstantTime } from './constant-time.ts';
 import {
+  CHANNEL_BINDING_TYPE,
   decodeBase64,
   DIGEST_BYTES,
   hmac,
@@ -14,6 +15,19 @@ import type { ScramVerifier } from './secret.ts';
 
 /** Random bytes behind the server's part of the nonce, as many as PostgreSQL takes. */
 export const SERVER_NONCE_BYTES = 18;
+
+/**
+ * What the client was offered, and what it chose. `null` data: nothing was offered, and only the
+ * plain mechanism can have been chosen.
+ */
+export interface ServerChannelBinding {
+  /** Data of tls-server-end-point, borrowed; null when SCRAM-SHA-256-PLUS was not offered. */
+  readonly data: Buffer | null;
+  /** Whether the client chose SCRAM-SHA-256-PLUS. */
+  readonly isChosen: boolean;
+}
+
+const NO_CHANNEL_BINDING: ServerChannelBinding = { data: null, isChosen: false };
 
 /** Why an exchange ended; for the log, never for the client. */
 export interface ScramServerFailure {
@@ -42,7 +56,7 @@ interface FirstPhase {
 }
 interface FinalPhase {
   readonly phase: 'final';
-  /** What `c=` must be: the base64 of the gs2 header that the client sent. */
+  /** What `c=` must be: the base64 of the gs2 header that the client sent, and of the binding. */
   readonly channelBinding: string;
   readonly nonce: string;
   /** Client-first-message-bare, comma, server-first-message; latin1. */
@@ -64,15 +78,22 @@ interface DonePhase {
 export class ScramServer {
   readonly #verifier: ScramVerifier;
   readonly #serverNonce: string;
+  readonly #binding: ServerChannelBinding;
   #state: FirstPhase | FinalPhase | DonePhase = { phase: 'first' };
 
   /**
    * @param verifier - Real, or a mock: the exchange is the same.
    * @param serverNonce - {@link SERVER_NONCE_BYTES} random bytes, in base64.
+   * @param binding - None by default.
    */
-  constructor(verifier: ScramVerifier, serverNonce: string) {
+  constructor(
+    verifier: ScramVerifier,
+    serverNonce: string,
+    binding: ServerChannelBinding = NO_CHANNEL_BINDING,
+  ) {
     this.#verifier = verifier;
     this.#serverNonce = serverNonce;
+    this.#binding = binding;
   }
 
   /**
@@ -89,17 +110,19 @@ export class ScramServer {
       return this.#fail('client-first-message too long');
     }
     const text = data.toString('latin1');
-    const header = /^([ny]),([^,]*),/.exec(text);
+    const header = /^(n|y|p=[A-Za-z0-9.-]+),([^,]*),/.exec(text);
     if (header === null) {
-      return this.#fail(
-        text.startsWith('p=')
-          ? 'client requires channel binding, which is not offered'
-          : 'malformed gs2 header in client-first-message',
-      );
+      return this.#fail('malformed gs2 header in client-first-message');
+    }
+    const conflict = findBindingConflict(header[1] ?? '', this.#binding);
+    if (conflict !== null) {
+      return this.#fail(conflict);
     }
     if (header[2] !== '') {
       return this.#fail('client asks for an authorization identity');
     }
+    const { isChosen, data: bindingData } = this.#binding;
+    const bound = isChosen && bindingData !== null ? [bindingData] : [];
     const bare = text.slice(header[0].length);
     const clientNonce = readClientNonce(bare);
     if (typeof clientNonce !== 'string') {
@@ -110,7 +133,9 @@ export class ScramServer {
     const serverFirst = `r=${nonce},s=${salt.toString('base64')},i=${String(iterations)}`;
     this.#state = {
       phase: 'final',
-      channelBinding: Buffer.from(header[0], 'latin1').toString('base64'),
+      channelBinding: Buffer.concat([Buffer.from(header[0], 'latin1'), ...bound]).toString(
+        'base64',
+      ),
       nonce,
       authMessageStart: `${bare},${serverFirst}`,
     };
@@ -141,7 +166,11 @@ export class ScramServer {
       return this.#fail('malformed client-final-message');
     }
     if (binding.value !== channelBinding) {
-      return this.#fail('channel binding of client-final-message does not match its gs2 header');
+      return this.#fail(
+        this.#binding.isChosen
+          ? 'channel binding of client-final-message is not that of this connection'
+          : 'channel binding of client-final-message does not match its gs2 header',
+      );
     }
     if (!isEqualConstantTime(Buffer.from(echoedNonce.value, 'latin1'), Buffer.from(nonce))) {
       return this.#fail('nonce of client-final-message is not the one sent');
@@ -186,4 +215,26 @@ function readClientNonce(bare: string): string | { readonly reason: string } {
     return { reason: 'malformed nonce in client-first-message' };
   }
   return nonce.value;
+}
+
+/**
+ * Compares what the client says about channel binding with what it was offered and chose.
+ *
+ * @param flag - `n`, `y`, or `p=` and a type.
+ * @source RFC 5802, "Channel Binding"; PostgreSQL, read_client_first_message()
+ */
+function findBindingConflict(
+  flag: string,
+  { data, isChosen }: ServerChannelBinding,
+): string | null {
+  if (isChosen) {
+    return flag === `p=${CHANNEL_BINDING_TYPE}`
+      ? null
+      : 'client chose SCRAM-SHA-256-PLUS without channel binding, or with one of unknown type';
+  }
+  if (flag === 'y') {
+    // Somebody between us has taken the offer away.
+    return data === null ? null : 'client says that channel binding was not offered, which it was';
+  }
+  return flag === 'n' ? null : 'client requires channel binding, which it did not choose';
 }

@@ -9,7 +9,7 @@ import {
 import type { CancelDerivation, PasswordDeriver } from './password-derivation.ts';
 import { CLIENT_NONCE_BYTES, ScramClient } from './scram-client.ts';
 import type { ProvingKeys, ScramChallenge } from './scram-client.ts';
-import { keysFromSaltedPassword, SCRAM_MECHANISM } from './scram-crypto.ts';
+import { keysFromSaltedPassword, SCRAM_MECHANISM, SCRAM_PLUS_MECHANISM } from './scram-crypto.ts';
 import type { ScramKeys } from './scram-crypto.ts';
 import type { Secret } from './secret.ts';
 
@@ -42,6 +42,11 @@ export interface ServerAuthenticatorOptions {
   readonly secret: Secret;
   /** Keys behind `secret` when it is a SCRAM verifier, learnt from a client; `null` for none. */
   readonly keys: ScramKeys | null;
+  /**
+   * Data of tls-server-end-point, asked for when the server wants SASL; null in the clear, and where
+   * the server's certificate allows no channel binding. None by default.
+   */
+  readonly channelBinding?: () => Buffer | null;
   readonly deriver: PasswordDeriver;
   /** Fewest iterations that a password is proved with: fewer make it easy to guess. 1 by default. */
   readonly minIterations?: number;
@@ -180,7 +185,9 @@ export class ServerAuthenticator {
     if (mechanisms === null) {
       return this.#fail('malformed AuthenticationSASL', BAD_EXCHANGE);
     }
-    if (!mechanisms.includes(SCRAM_MECHANISM)) {
+    const data = this.#options.channelBinding?.() ?? null;
+    const isBound = data !== null && mechanisms.includes(SCRAM_PLUS_MECHANISM);
+    if (!isBound && !mechanisms.includes(SCRAM_MECHANISM)) {
       const message = "none of the server's SASL authentication mechanisms are supported";
       return this.#fail(message, message);
     }
@@ -194,10 +201,13 @@ export class ServerAuthenticator {
     if (secret.kind !== 'plain' && secret.kind !== 'scram') {
       return this.#failWrongType('SCRAM');
     }
-    const exchange = new ScramClient(random(CLIENT_NONCE_BYTES).toString('base64'));
+    const exchange = new ScramClient(
+      random(CLIENT_NONCE_BYTES).toString('base64'),
+      isBound ? { kind: 'bound', data } : { kind: data === null ? 'none' : 'not-offered' },
+    );
     this.#state = { phase: 'sasl-first', exchange };
-    const clientFirst = exchange.clientFirst();
-    return { kind: 'send', body: writeSaslInitialResponse(SCRAM_MECHANISM, clientFirst) };
+    const mechanism = isBound ? SCRAM_PLUS_MECHANISM : SCRAM_MECHANISM;
+    return { kind: 'send', body: writeSaslInitialResponse(mechanism, exchange.clientFirst()) };
   }
 
   #onSaslContinue(exchange: ScramClient, body: Buffer): ServerAuthStep {

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net';
-import type { ClientCertificate } from '../auth/certificate-identity.ts';
+import type { TLSSocket } from 'node:tls';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { describePeer, type PeerCredential } from '../net/peer-credential.ts';
-import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import { SocketStream } from '../net/socket-stream.ts';
+import type { StreamHandler } from '../net/stream-handler.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeErrorResponse } from '../protocol/backend-writer.ts';
@@ -13,10 +14,11 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
-import type { Admission, CancelProgress, ClientHost, Refusal } from './client-host.ts';
+import type { CancelProgress, ClientHost, Identity, Refusal } from './client-host.ts';
 import { clientLogFields, logClientClosed, logLoginAttempt } from './client-log.ts';
-import { ClientLogin, type StartupMessage } from './client-login.ts';
+import { ClientLogin, type LoginPort, type StartupMessage } from './client-login.ts';
 import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
+import { ClientSecurity } from './client-tls.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { Entrance } from './entrance.ts';
 import { RequestIntake } from './request-intake.ts';
@@ -27,14 +29,6 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** How long a closing connection may linger, so that the last error reaches the client, in ms. */
 export const LINGER_MS = 1000;
-
-/** Who a client is, set once at its startup message. */
-interface Identity extends Omit<Admission, 'plan'> {
-  /** As the client gave it. */
-  readonly databaseName: string;
-  /** Protocol version spoken, as in a startup packet. */
-  readonly version: number;
-}
 
 /**
  * One connection of an application: login, then requests that go to a link, to the wait queue or
@@ -52,10 +46,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly connectedAtMs: number;
   /** Name of the unix socket it came by; null for TCP. */
   readonly unixPath: string | null;
-  /** Whether what it sends is encrypted. */
-  readonly isTls: boolean = false;
-  /** The verified certificate that it has shown; null for none. */
-  readonly clientCertificate: ClientCertificate | null = null;
+  readonly security: ClientSecurity;
   parameters: ParameterValues = [];
   replication: Replication | null = null;
   link: Link | null = null;
@@ -105,29 +96,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#host = host;
     this.unixPath = unixPath;
     this.#peer = peer;
+    this.security = new ClientSecurity(this, host);
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
     this.#entrance = new Entrance(this, host);
-    this.#login = new ClientLogin(
-      {
-        send: (message) => {
-          this.#stream.write(message);
-        },
-        gate: (startup) => this.#entrance.ask(startup),
-        onStartup: (startup) => this.#onStartup(startup),
-        onCancelRequest: (processId, secret) => {
-          this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
-          host.cancel(this, processId, secret);
-        },
-        onAuthenticated: (success, rest) => {
-          this.#onAuthenticated(success, rest);
-        },
-        onRefused: (error, reason) => {
-          this.#refuse(error, reason);
-        },
-      },
-      host,
-    );
+    this.#login = new ClientLogin(this.#loginPort(), host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
     if (host.logger.isDebug) {
@@ -175,6 +148,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return this.#stream.pendingBytes;
   }
 
+  /** Bytes written that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
+  }
+
   // ---- login ----
 
   /** The turn of a login that was held has come. */
@@ -188,7 +166,38 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#refuse(error, error.message);
   }
 
+  #loginPort(): LoginPort {
+    return {
+      security: this.security,
+      send: (message) => {
+        this.#stream.write(message);
+      },
+      startTls: (hello) => {
+        this.security.begin(this.#stream, hello);
+      },
+      gate: (startup) => this.#entrance.ask(startup),
+      onStartup: (startup) => this.#onStartup(startup),
+      onCancelRequest: (processId, secret) => {
+        this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
+        this.#host.cancel(this, processId, secret);
+      },
+      onAuthenticated: (success, rest) => {
+        this.#onAuthenticated(success, rest);
+      },
+      onRefused: (error, reason) => {
+        this.#refuse(error, reason);
+      },
+    };
+  }
+
+  onStreamSecure(socket: TLSSocket): void {
+    this.security.onSecure(socket);
+  }
+
   #onStartup(packet: StartupMessage): LoginPlan | PendingPlan | Refusal {
+    if (this.security.isMissing) {
+      return { error: poolerError('tlsRequired') };
+    }
     const startup = readStartupParameters(packet.parameters, {
       tracked: this.#host.tracked,
       ignored: this.#host.settings.ignoreStartupParameters,
@@ -444,6 +453,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   onStreamClosed(error: Error | null): void {
+    this.security.onLost(error);
     this.close(error === null ? 'client unexpected eof' : error.message);
     this.#host.onGone(this);
   }

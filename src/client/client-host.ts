@@ -3,6 +3,7 @@ import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import type { ClientTls } from '../net/tls-upgrade.ts';
 import type { Database, User } from '../pool/database.ts';
 import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
@@ -48,6 +49,14 @@ export interface Refusal {
   readonly reason?: string;
 }
 
+/** Who a client is, set once at its startup message. */
+export interface Identity extends Omit<Admission, 'plan'> {
+  /** As the client gave it. */
+  readonly databaseName: string;
+  /** Protocol version spoken, as in a startup packet. */
+  readonly version: number;
+}
+
 /** A cancel key handed to a client. */
 export interface IssuedKey {
   readonly processId: number;
@@ -71,6 +80,8 @@ export interface ClientHost extends LoginTools {
   readonly guard: LoginGuardPort;
   /** Clients that have not authenticated yet. */
   readonly logins: LinkedList<ClientEnd>;
+  /** How TLS is spoken with clients; null when they are offered none. */
+  readonly clientTls: ClientTls | null;
   nowMs(): number;
   wallMs(): number;
   isConsole(database: string): boolean;

@@ -50,7 +50,8 @@ export function logLoginAttempt(
   const who = clientLogFields(client, settings);
   if (settings.logConnections) {
     const replication = replicationWord(client.replication);
-    logger.info('client_login_attempted', { ...who, tls: 'no', replication });
+    const tls = client.security.isSecure ? client.security.text : 'no';
+    logger.info('client_login_attempted', { ...who, tls, replication });
   }
   if (isUnknownUser(plan)) {
     logger.info('user_unknown', who);

@@ -32,12 +32,27 @@ import type { GateVerdict } from './login-guard-port.ts';
 /** A StartupMessage, as against the other startup packets. */
 export type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
 
+/** How the connection stands with TLS. */
+export interface LoginSecurity {
+  /** Data of tls-server-end-point for clients inside TLS; null when none can be offered. */
+  readonly channelBinding: Buffer | null;
+  /** Whether TLS can begin now: clients are offered it and this one does not have it yet. */
+  readonly isOffered: boolean;
+}
+
 /** What the login asks of its connection. */
 export interface LoginPort {
   /** Writes an owned message to the client. */
   send(message: Buffer): void;
   /** Asked before {@link LoginPort.onStartup}; after `hold`, {@link ClientLogin.proceed} goes on. */
   gate?(startup: StartupMessage): GateVerdict;
+  readonly security: LoginSecurity;
+  /**
+   * Goes on inside TLS.
+   *
+   * @param hello - owned; the begin of the handshake, from a client that did not ask first; else null.
+   */
+  startTls(hello: Buffer | null): void;
   /** Judges the startup message; the plan says how the user must prove itself. */
   onStartup(
     startup: StartupMessage,
@@ -58,6 +73,9 @@ export interface LoginTools {
 }
 
 const NO_ENCRYPTION = Buffer.from('N');
+const ENCRYPTION = Buffer.from('S');
+/** First byte of a TLS handshake; no startup packet begins with it. */
+const TLS_HANDSHAKE = 0x16;
 const NO_BODY = Buffer.alloc(0);
 
 /**
@@ -126,6 +144,11 @@ export class ClientLogin {
 
   #onStartupBytes(chunk: Buffer): void {
     const held = this.#startupBytes;
+    if (held === null && chunk[0] === TLS_HANDSHAKE && this.#mayStartTlsDirectly) {
+      this.#hasAskedForSsl = true;
+      this.#port.startTls(Buffer.from(chunk));
+      return;
+    }
     const bytes = held === null ? chunk : Buffer.concat([held, chunk]);
     this.#startupBytes = null;
     const length = startupPacketBytes(bytes);
@@ -138,6 +161,11 @@ export class ClientLogin {
       return;
     }
     this.#onStartupPacket(readStartupPacket(bytes.subarray(0, length)), bytes.subarray(length));
+  }
+
+  /** With the very first byte of the connection only. */
+  get #mayStartTlsDirectly(): boolean {
+    return !this.#hasAskedForSsl && !this.#hasAskedForGss && this.#port.security.isOffered;
   }
 
   #onStartupPacket(packet: StartupPacket, rest: Buffer): void {
@@ -171,6 +199,9 @@ export class ClientLogin {
       this.#refuse(poolerError('unencryptedDataAfterRequest', kind));
     } else if (isRepeated) {
       this.#refuse(poolerError('badPacketHeader', `second ${kind} request`));
+    } else if (kind === 'SSL' && this.#port.security.isOffered) {
+      this.#port.send(ENCRYPTION);
+      this.#port.startTls(null);
     } else {
       this.#port.send(NO_ENCRYPTION);
     }
@@ -245,6 +276,7 @@ export class ClientLogin {
   #begin(plan: LoginPlan, rest: Buffer): void {
     this.#authenticator = new ClientAuthenticator({
       plan,
+      channelBinding: this.#port.security.channelBinding,
       deriver: this.#tools.deriver,
       random: (bytes) => this.#tools.randomBytes(bytes),
       onResume: (step) => {

@@ -6,6 +6,7 @@ import { describeWithoutNative, needsNative } from './native-need.ts';
 import { nearestName } from './nearest-name.ts';
 import { propertyName } from './setting.ts';
 import { findSetting } from './read-section.ts';
+import { findTlsProblems } from './tls-rules.ts';
 import { describeAllowed, parseValue } from './value-text.ts';
 
 /** What SET gives: the new configuration, or why there is none, as a sentence. */
@@ -58,7 +59,7 @@ export function applySetting(
     return { config };
   }
   const settings = { ...config.settings, [propertyName(name, setting)]: parsed.value };
-  const [conflict] = findAuthProblems(settings);
+  const [conflict] = [...findAuthProblems(settings), ...findTlsProblems(settings)];
   return conflict === undefined
     ? { config: { ...config, settings } }
     : { problem: conflict.problem };

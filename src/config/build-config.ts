@@ -16,6 +16,7 @@ import type { RawEntry, RawMap, RawNode } from './raw-node.ts';
 import { checkPasswordSources } from './password-sources.ts';
 import { findSetting, readSection, reportRepeated } from './read-section.ts';
 import type { SettingValue } from './setting.ts';
+import { findTlsProblems } from './tls-rules.ts';
 import { USER_KEYS } from './user-keys.ts';
 
 const GLOBAL_SECTIONS: readonly string[] = ['maitred', 'pgbouncer'];
@@ -216,7 +217,8 @@ export function buildConfig(sections: RawSections, context: ReadContext): Config
     peers: readPeers(sections.peers, context),
   };
   problems.throwIfAny();
-  for (const { key, problem } of findAuthProblems(parts.settings)) {
+  const conflicts = [...findAuthProblems(parts.settings), ...findTlsProblems(parts.settings)];
+  for (const { key, problem } of conflicts) {
     problems.add(placeOf(key, sections), key, problem);
   }
   problems.throwIfAny();

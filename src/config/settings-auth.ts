@@ -9,10 +9,9 @@ const DEFAULT_AUTH_QUERY =
 /** Settings of who may connect and who may use the console. */
 export const AUTH_SETTINGS = {
   auth_type: oneOf(
-    ['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'hba', 'ldap', 'peer', 'pam'],
+    ['any', 'trust', 'plain', 'md5', 'scram-sha-256', 'cert', 'hba', 'ldap', 'peer', 'pam'],
     {
       default: 'md5',
-      notYetValues: ['cert'],
       nativeValues: ['peer', 'pam'],
       group: 'essential',
       doc: 'How clients prove who they are. `any` and `trust` ask for no password, `any` even forgets the user name. `peer` takes the system user at the other end of a Unix socket, `pam` asks the PAM service `pgbouncer`. `hba` decides by the rules of auth_hba_file.',

@@ -1,5 +1,6 @@
 import { AUTH_QUERY_SETTINGS } from './settings-auth-query.ts';
 import { int, onOff, oneOf, str, time } from './setting.ts';
+import { OWN_TLS_SETTINGS } from './settings-tls.ts';
 
 /** Settings of the log, the process and what clients are told about themselves. */
 export const PROCESS_SETTINGS = {
@@ -92,6 +93,7 @@ export const OWN_SETTINGS = {
     default: 0,
     doc: 'Time over which clients are told to leave (`57P01`, between two transactions) while SHUTDOWN WAIT_FOR_CLIENTS (SIGTERM) or WAIT_FOR_SERVERS (SIGINT) waits, so that a rolling deploy ends. Consoles are not told, and not waited for once it is over. 0 waits until clients leave by themselves.',
   }),
+  ...OWN_TLS_SETTINGS,
   log_format: oneOf(['json', 'pgbouncer'], {
     default: null,
     doc: "Form of the lines of the log: `json`, or `pgbouncer` for PgBouncer's lines and texts. Not set, it follows the configuration file: `json` for YAML, `pgbouncer` for an ini file.",

@@ -1,100 +1,99 @@
 import { oneOf, str } from './setting.ts';
+import { checkTlsProtocols, TLS_PROTOCOLS_ALLOWED } from './tls-protocols.ts';
 
-const UNSUPPORTED_MODES = ['allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+/** Whether TLS is used, and what is asked of the certificate of the other side. */
+export const SSL_MODES = [
+  'disable',
+  'allow',
+  'prefer',
+  'require',
+  'verify-ca',
+  'verify-full',
+] as const;
+
+/** Words for the ciphers that Node.js offers by default; PgBouncer takes all of them for that. */
+export const DEFAULT_CIPHER_WORDS: readonly string[] = ['default', 'secure', 'normal', 'fast'];
 
 /** Settings of TLS towards clients and servers. */
 export const TLS_SETTINGS = {
-  client_tls_sslmode: oneOf(['disable'], {
+  client_tls_sslmode: oneOf(SSL_MODES, {
     default: 'disable',
-    notYetValues: UNSUPPORTED_MODES,
-    doc: 'Whether clients may or must use TLS.',
+    group: 'frequent',
+    doc: 'Whether clients may or must use TLS: `disable` offers none; `allow` and `prefer` leave it to the client; `require` refuses clients without TLS, on unix sockets apart; `verify-ca` and `verify-full` also refuse clients without a certificate that client_tls_ca_file vouches for.',
   }),
   client_tls_ca_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Certificates that sign those of clients.',
+    doc: 'Certificates, in PEM form, of those who sign the certificates of clients. Read again on reload, and when it changes.',
   }),
   client_tls_cert_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Certificate shown to clients.',
+    group: 'frequent',
+    doc: 'Certificate shown to clients, in PEM form, with those between it and the root behind it. Read again on reload, and when it changes.',
   }),
   client_tls_key_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Key of client_tls_cert_file.',
+    group: 'frequent',
+    doc: 'Private key of client_tls_cert_file, in PEM form and without a passphrase. Read again on reload, and when it changes.',
   }),
   client_tls_protocols: str({
     default: 'secure',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'TLS versions offered to clients.',
+    check: checkTlsProtocols,
+    allowed: TLS_PROTOCOLS_ALLOWED,
+    doc: 'TLS versions offered to clients; `secure` and `default` are TLS 1.2 and 1.3.',
   }),
   client_tls_ciphers: str({
     default: 'default',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Ciphers offered to clients up to TLS 1.2.',
+    doc: 'Ciphers offered to clients up to TLS 1.2, a list of OpenSSL. `default`, `secure`, `normal` and `fast` are the default ciphers of Node.js.',
   }),
   client_tls13_ciphers: str({
     default: null,
-    support: 'not-yet',
-    doc: 'Cipher suites offered to clients with TLS 1.3.',
+    doc: 'Cipher suites offered to clients with TLS 1.3, with colons between. Not set, the default ones of Node.js.',
   }),
   client_tls_ecdhcurve: str({
     default: 'auto',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Curve of the key exchange with clients.',
+    doc: 'Curves of the key exchange with clients, by their names in OpenSSL with colons between; `auto` leaves the choice to OpenSSL, `none` offers no elliptic curves below TLS 1.3.',
   }),
-  client_tls_dheparams: str({
+  client_tls_dheparams: oneOf(['auto', 'none'], {
     default: 'auto',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections from clients are plain' },
-    doc: 'Parameters of the finite-field key exchange with clients.',
+    doc: 'Finite-field key exchange with clients below TLS 1.3: `auto` offers it with parameters that fit the key, `none` does not.',
   }),
-  server_tls_sslmode: oneOf(['disable'], {
-    default: 'disable',
-    notYetValues: UNSUPPORTED_MODES,
-    tolerated: { values: ['prefer', 'allow'], instead: 'connections to servers are plain' },
-    doc: 'Whether connections to servers use TLS. PgBouncer starts with prefer.',
+  server_tls_sslmode: oneOf(SSL_MODES, {
+    default: 'prefer',
+    group: 'frequent',
+    doc: 'Whether connections to servers use TLS: `disable` does not ask for it; `allow` and `prefer` use it where the server has it; `require` refuses servers without TLS; `verify-ca` refuses those whose certificate server_tls_ca_file does not vouch for; `verify-full` also those whose certificate is not made for the `host` of the database. Never on unix sockets. A change replaces the server connections.',
   }),
   server_tls_ca_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections to servers are plain' },
-    doc: 'Certificates that sign those of servers.',
+    doc: 'Certificates, in PEM form, of those who sign the certificates of servers. Not set, `verify-full` trusts the authorities that Node.js comes with. Read again on reload, and when it changes.',
   }),
   server_tls_cert_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections to servers are plain' },
-    doc: 'Certificate shown to servers.',
+    doc: 'Certificate shown to servers that ask for one, in PEM form. Read again on reload, and when it changes.',
   }),
   server_tls_key_file: str({
     default: '',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections to servers are plain' },
-    doc: 'Key of server_tls_cert_file.',
+    doc: 'Private key of server_tls_cert_file, in PEM form and without a passphrase. Read again on reload, and when it changes.',
   }),
   server_tls_protocols: str({
     default: 'secure',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections to servers are plain' },
-    doc: 'TLS versions offered to servers.',
+    check: checkTlsProtocols,
+    allowed: TLS_PROTOCOLS_ALLOWED,
+    doc: 'TLS versions offered to servers, as client_tls_protocols.',
   }),
   server_tls_ciphers: str({
     default: 'default',
-    support: 'not-yet',
-    tolerated: { values: 'any', instead: 'connections to servers are plain' },
-    doc: 'Ciphers offered to servers up to TLS 1.2.',
+    doc: 'Ciphers offered to servers up to TLS 1.2, as client_tls_ciphers.',
   }),
   server_tls13_ciphers: str({
     default: null,
-    support: 'not-yet',
-    doc: 'Cipher suites offered to servers with TLS 1.3.',
+    doc: 'Cipher suites offered to servers with TLS 1.3, as client_tls13_ciphers.',
+  }),
+} as const;
+
+/** Settings of TLS that PgBouncer does not have. */
+export const OWN_TLS_SETTINGS = {
+  server_tls_sslnegotiation: oneOf(['postgres', 'direct'], {
+    default: 'postgres',
+    doc: 'How TLS with servers begins: `postgres` asks first, `direct` saves that round trip and needs PostgreSQL 17 and server_tls_sslmode `require` or stricter.',
   }),
 } as const;

@@ -45,7 +45,11 @@ export const LOG_EVENTS = {
   database_registered: 'a database was made from the `*` entry',
   pooler_error_sent: 'maitred sent an error of its own to a client',
   tls_handshake_failed: 'a TLS handshake failed',
-  tls_established: 'a TLS handshake succeeded',
+  tls_established: 'a TLS handshake succeeded; needs `verbose` 1 for clients',
+  tls_reloaded: 'certificates or keys have changed on disk, and the new ones are in use',
+  tls_reload_failed:
+    'files of TLS have changed on disk and cannot be used; the old ones stay in use',
+  tls_certificate_expiring: 'a certificate that maitred shows has expired, or will within 30 days',
   // Servers
   server_launched: 'a server connection is being opened; needs `verbose` 1',
   server_connected: 'a server connection is open, its login still to come',

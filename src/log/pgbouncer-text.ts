@@ -124,6 +124,17 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   ),
   pooler_error_sent: prefixed(({ error }) => `pooler error: ${show(error)}`),
   tls_handshake_failed: plain(({ error }) => `TLS handshake error: ${show(error)}`),
+  tls_established: prefixed(({ tls }) => `SSL established: ${show(tls)}`),
+  tls_reloaded: plain(({ files }) =>
+    withValue('TLS files have changed, using the new ones', files),
+  ),
+  tls_reload_failed: plain(({ problem }) =>
+    withValue('TLS configuration could not be reloaded, keeping old configuration', problem),
+  ),
+  tls_certificate_expiring: plain(
+    ({ setting, file, expiresAt, days }) =>
+      `certificate of ${show(setting)} (${show(file)}) ${Number(days) < 0 ? 'has expired' : `expires in ${show(days)} days`}: ${show(expiresAt)}`,
+  ),
   // Servers
   server_launched: prefixed(() => 'launching new connection to server'),
   server_connected: prefixed(({ localAddress, localPort }) =>

@@ -1,5 +1,6 @@
 import type { EventLoopUsage } from './event-loop-monitor.ts';
 import type {
+  CertificateNumbers,
   ClientNumbers,
   DatabaseNumbers,
   DatabaseTotals,
@@ -19,6 +20,7 @@ export interface MetricsSnapshot {
   readonly stats: readonly DatabaseTotals[];
   readonly lists: ListNumbers;
   readonly logins: LoginNumbers;
+  readonly certificates: readonly CertificateNumbers[];
   readonly settings: readonly SettingText[];
   readonly version: string;
   readonly process: ProcessUsage;
@@ -38,6 +40,7 @@ export function takeSnapshot(
     stats: source.stats(),
     lists: source.lists(),
     logins: source.logins(),
+    certificates: source.certificates(),
     settings: source.settings(),
     version: source.version(),
     process,

@@ -99,6 +99,15 @@ export interface LoginNumbers {
   readonly heldBytes: number;
 }
 
+/** When a certificate expires that maitred shows. */
+export interface CertificateNumbers {
+  /** The setting that names its file. */
+  readonly setting: string;
+  readonly file: string;
+  /** In wall clock ms. */
+  readonly expiresAtMs: number;
+}
+
 /** One setting, as text in the form of the ini file. */
 export interface SettingText {
   readonly key: string;
@@ -120,6 +129,8 @@ export interface MetricsSource {
   stats(): readonly DatabaseTotals[];
   lists(): ListNumbers;
   logins(): LoginNumbers;
+  /** The certificates in use, in any order. */
+  certificates(): readonly CertificateNumbers[];
   settings(): readonly SettingText[];
   /** The whole text of SHOW VERSION. */
   version(): string;

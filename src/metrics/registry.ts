@@ -5,6 +5,7 @@ import { LOGIN_FAMILIES } from './login-families.ts';
 import type { MetricFamily, Sample } from './metric-family.ts';
 import type { MetricsSnapshot } from './metrics-snapshot.ts';
 import { EVENT_LOOP_FAMILIES, PROCESS_FAMILIES } from './process-families.ts';
+import { TLS_FAMILIES } from './tls-families.ts';
 
 /** Every metric there is, in the order in which they are shown. */
 export const METRIC_FAMILIES: readonly MetricFamily[] = [
@@ -12,6 +13,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   ...PROCESS_FAMILIES,
   ...EVENT_LOOP_FAMILIES,
   ...LOGIN_FAMILIES,
+  ...TLS_FAMILIES,
 ];
 
 interface Value {

@@ -13,9 +13,11 @@ import { assert } from '../base/assert.ts';
 /** A request object of a write; kept alive by Node until a write that was not immediate is done. */
 interface WriteRequest {
   /** Called with 0 or a negative error number. */
-  oncomplete: ((status: number) => void) | null;
+  oncomplete: ((this: WriteRequest, status: number) => void) | null;
   /** Keeps the bytes alive while the write is under way. */
   buffer: Buffer | null;
+  /** Who waits for the end of a write through TLS. */
+  maitredWriter?: RawTlsWriter;
 }
 
 /** The part of a TCP or pipe handle that is used. */
@@ -23,6 +25,8 @@ export interface RawHandle {
   onread: (this: RawHandle, unused: unknown) => Buffer | undefined;
   /** Who is told of reads. */
   maitredReader: RawReader;
+  /** What the stream classes of Node go by: whether reading has been started. */
+  reading: boolean;
   readStart(): number;
   readStop(): number;
   useUserBuffer(buffer: Buffer): void;
@@ -113,7 +117,30 @@ export function readInto(handle: RawHandle, buffer: Buffer, reader: RawReader): 
   handle.maitredReader = reader;
   handle.useUserBuffer(buffer);
   handle.onread = onRead;
+  handle.reading = true;
   handle.readStart();
+}
+
+/**
+ * Stops reading, so that another owner can take over. The stream classes are to take it for started
+ * still: a start of theirs beside that of the new owner would be an error.
+ */
+export function leaveReading(handle: RawHandle): void {
+  handle.readStop();
+  handle.reading = true;
+}
+
+/**
+ * What OpenSSL has against the certificate of the peer; null when it can be trusted. Node tells it
+ * for connections accepted by a `tls.Server` only, so its handle is asked. Where that cannot be done,
+ * no certificate is trusted.
+ */
+export function verificationErrorOf(socket: object): string | null {
+  const { _handle: handle } = socket as { _handle?: { verifyError?: () => Error | null } | null };
+  if (typeof handle?.verifyError !== 'function') {
+    return 'this Node.js does not tell';
+  }
+  return handle.verifyError()?.message ?? null;
 }
 
 /** Writes to one handle, reusing the request object as long as the kernel takes everything. */
@@ -156,5 +183,82 @@ export class RawWriter {
       this.#onDone(bytes, result);
     };
     return bytes;
+  }
+}
+
+function onTlsWritten(this: WriteRequest, status: number): void {
+  this.maitredWriter?.onDone(status);
+}
+
+/**
+ * Writes to one handle through TLS. OpenSSL encrypts in the call, so what was written is free again
+ * at once; but the handle takes one write at a time and tells its end in a later turn of the event
+ * loop. Meanwhile, writes are copied and wait.
+ */
+export class RawTlsWriter {
+  readonly #handle: RawHandle;
+  readonly #WriteWrap: new () => WriteRequest;
+  readonly #onDone: (status: number) => void;
+  #waiting: Buffer[] = [];
+  /** Bytes that are on their way or wait. */
+  pendingBytes = 0;
+  #inFlightBytes = 0;
+
+  /** @param onDone - told when all is written, or of an error; status is 0 or negative. */
+  constructor(handle: RawHandle, onDone: (status: number) => void) {
+    assert(WriteWrap !== undefined, 'a raw handle is found only where it can be written to');
+    this.#handle = handle;
+    this.#WriteWrap = WriteWrap;
+    this.#onDone = onDone;
+  }
+
+  /**
+   * Writes `chunk`.
+   *
+   * @param chunk - borrowed.
+   * @returns 0, or a negative error number when the connection is broken.
+   */
+  write(chunk: Buffer): number {
+    if (chunk.length === 0) {
+      return 0;
+    }
+    this.pendingBytes += chunk.length;
+    if (this.#inFlightBytes > 0) {
+      this.#waiting.push(Buffer.from(chunk));
+      return 0;
+    }
+    return this.#send(chunk);
+  }
+
+  #send(chunk: Buffer): number {
+    const request = new this.#WriteWrap();
+    request.oncomplete = onTlsWritten;
+    request.maitredWriter = this;
+    this.#inFlightBytes = chunk.length;
+    const status = this.#handle.writeBuffer(request, chunk);
+    return status === 0 && state[ASYNC_INDEX] === 0 ? this.#settle() : status;
+  }
+
+  /** A write that was done at once, which TLS never does today. */
+  #settle(): number {
+    this.pendingBytes -= this.#inFlightBytes;
+    this.#inFlightBytes = 0;
+    return 0;
+  }
+
+  /** For the request objects only. */
+  onDone(status: number): void {
+    this.#settle();
+    const waiting = this.#waiting;
+    const [first] = waiting;
+    if (status === 0 && first !== undefined) {
+      this.#waiting = [];
+      const next = this.#send(waiting.length === 1 ? first : Buffer.concat(waiting));
+      if (next !== 0 || this.#inFlightBytes === 0) {
+        this.#onDone(next);
+      }
+    } else {
+      this.#onDone(status);
+    }
   }
 }

@@ -1,35 +1,22 @@
 import type net from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
+import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
 import { ViewCache } from '../base/view-cache.ts';
 import { openSocket } from './abstract-socket.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
+  leaveReading,
+  RawTlsWriter,
   RawWriter,
   rawHandleOf,
   readInto,
   type RawHandle,
   type RawReader,
 } from './raw-handle.ts';
-
-/** What the owner of a {@link SocketStream} is told. All calls are synchronous. */
-export interface StreamHandler {
-  /**
-   * Bytes have arrived.
-   *
-   * @param chunk - borrowed: valid during the call only, on every transport.
-   * @param end - bytes used, `1 <= end <= chunk.length`; what lies behind is rubbish.
-   */
-  onStreamData(chunk: Buffer, end: number): void;
-  /** Everything written has been taken by the kernel, after a `write` that returned `false`. */
-  onStreamDrain(): void;
-  /** The peer has finished writing. */
-  onStreamEnd(): void;
-  /** The socket is gone; called exactly once, last. `error` is null after an orderly end. */
-  onStreamClosed(error: Error | null): void;
-  /** An exception escaped from one of the calls above: a bug, to be contained by the owner. */
-  onStreamFault(error: unknown): void;
-}
+import type { StreamHandler } from './stream-handler.ts';
 
 /** Bytes read at a time, at most. */
 export const READ_BUFFER_BYTES = 65_536;
@@ -52,8 +39,6 @@ function takeBuffer(): Buffer {
 
 /** Copies up to this size go through the scratch buffer, in bytes. */
 const SCRATCH_BYTES = 4096;
-/** Below this a loop beats the call of `copy`, in bytes. */
-const LOOP_COPY_BYTES = 64;
 
 /**
  * Where small copies are written from. When the kernel takes all of a write at once, as it nearly
@@ -65,22 +50,6 @@ let scratchViews = new ViewCache(scratch);
 function replaceScratch(): void {
   scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   scratchViews = new ViewCache(scratch);
-}
-
-function copyBytes(
-  target: Buffer,
-  offset: number,
-  source: Buffer,
-  start: number,
-  end: number,
-): void {
-  if (end - start > LOOP_COPY_BYTES) {
-    source.copy(target, offset, start, end);
-    return;
-  }
-  for (let index = start, to = offset; index < end; index++, to++) {
-    target[to] = source[index] ?? 0;
-  }
 }
 
 interface OwnedSocket extends net.Socket {
@@ -97,6 +66,9 @@ function onDrain(this: OwnedSocket): void {
 function onEnd(this: OwnedSocket): void {
   this.maitredStream.onRawEnd();
 }
+function onSecure(this: OwnedSocket): void {
+  this.maitredStream.onSecure(this as unknown as TLSSocket);
+}
 function onError(this: OwnedSocket, error: Error): void {
   this.maitredStream.onError(error);
 }
@@ -111,11 +83,22 @@ function onClose(this: OwnedSocket): void {
  * all clients share, a server's into a buffer of its own.
  */
 export class SocketStream implements RawReader, RestingStream {
-  readonly #socket: net.Socket;
+  #socket: net.Socket;
   readonly #handler: StreamHandler;
   /** Direct access to the socket; null until connected, and where it is not to be had. */
   #handle: RawHandle | null = null;
   #writer: RawWriter | null = null;
+  /** Instead of the other writer once TLS has begun. */
+  #tlsWriter: RawTlsWriter | null = null;
+  /** Whether the handshake of TLS is under way: nothing can be written. */
+  #isSecuring = false;
+  /**
+   * Whether what is read has to wait. OpenSSL hands out all that it has decrypted, also when reading
+   * was stopped in the middle of it.
+   */
+  #isHolding = false;
+  readonly #held: Buffer[] = [];
+  #isEndHeld = false;
   #readBuffer: Buffer;
   /** Views of the read buffer; null until asked for, and void when the buffer changes. */
   #readViews: ViewCache | null = null;
@@ -169,10 +152,7 @@ export class SocketStream implements RawReader, RestingStream {
     const socket = this.#socket;
     const handle = rawHandleOf(socket);
     if (handle === null) {
-      socket.on('data', onData);
-      socket.on('drain', onDrain);
-      socket.on('end', onEnd);
-      socket.resume();
+      this.#beginPublic();
       return;
     }
     // The socket's own reading must not start beside ours.
@@ -182,6 +162,70 @@ export class SocketStream implements RawReader, RestingStream {
       this.#onWritten(bytes, status);
     });
     readInto(handle, this.#readBuffer, this);
+  }
+
+  #beginPublic(): void {
+    const socket = this.#socket;
+    socket.on('data', onData);
+    socket.on('drain', onDrain);
+    socket.on('end', onEnd);
+    socket.resume();
+  }
+
+  // ---- TLS ----
+
+  /**
+   * Goes on inside TLS. What has been read so far came before it; the caller must have dealt with it.
+   *
+   * @param begin - wraps the socket; called at once.
+   * @param hello - owned; bytes read already that belong to the handshake, or null.
+   */
+  startTls(begin: (socket: net.Socket) => TLSSocket, hello: Buffer | null): void {
+    assert(!this.#isSecuring && this.#tlsWriter === null, 'TLS begins once');
+    assert(this.#rawPendingBytes === 0, 'TLS begins when all has been written');
+    const plain = this.#socket;
+    if (this.#handle === null) {
+      plain.off('data', onData).off('drain', onDrain).off('end', onEnd).pause();
+    } else {
+      leaveReading(this.#handle);
+      this.#handle = null;
+      this.#writer = null;
+    }
+    plain.off('close', onClose);
+    if (hello !== null) {
+      plain.unshift(hello);
+    }
+    this.#isSecuring = true;
+    const secured = begin(plain);
+    this.#socket = secured;
+    (secured as unknown as OwnedSocket).maitredStream = this;
+    secured.on('error', onError);
+    secured.on('close', onClose);
+    secured.once('secure', onSecure);
+    this.#beginTls(secured);
+  }
+
+  #beginTls(socket: TLSSocket): void {
+    const handle = rawHandleOf(socket);
+    if (handle === null) {
+      this.#beginPublic();
+      return;
+    }
+    this.#handle = handle;
+    this.#tlsWriter = new RawTlsWriter(handle, (status) => {
+      this.#onTlsWritten(status);
+    });
+    readInto(handle, this.#readBuffer, this);
+  }
+
+  /** For the socket listeners only. */
+  onSecure(socket: TLSSocket): void {
+    this.#isSecuring = false;
+    try {
+      this.#handler.onStreamSecure(socket);
+    } catch (error) {
+      this.#handler.onStreamFault(error);
+    }
   }
 
   // ---- writing ----
@@ -198,7 +242,7 @@ export class SocketStream implements RawReader, RestingStream {
     }
     const writer = this.#writer;
     if (writer === null) {
-      return this.#socket.write(chunk);
+      return this.#writeOtherwise(chunk);
     }
     const pending = writer.write(chunk);
     if (pending === 0) {
@@ -214,6 +258,25 @@ export class SocketStream implements RawReader, RestingStream {
     }
     this.#isDrainWanted = true;
     return false;
+  }
+
+  /** Through TLS, or by the public interface. */
+  #writeOtherwise(chunk: Buffer): boolean {
+    if (this.#isSecuring) {
+      // The peer could not read it, and it must not go out in the clear.
+      return true;
+    }
+    const writer = this.#tlsWriter;
+    if (writer === null) {
+      return this.#socket.write(chunk);
+    }
+    const status = writer.write(chunk);
+    if (status < 0) {
+      this.onRawError(status);
+      return true;
+    }
+    this.#isDrainWanted ||= writer.pendingBytes >= HIGH_WATER_BYTES;
+    return writer.pendingBytes < HIGH_WATER_BYTES;
   }
 
   /**
@@ -234,7 +297,8 @@ export class SocketStream implements RawReader, RestingStream {
     const firstBytes = first === null ? 0 : first.length;
     const chunkOffset = firstBytes + (second === null ? 0 : second.length);
     const total = chunkOffset + end - start;
-    const isSmall = total <= SCRATCH_BYTES && this.#writer !== null;
+    const isDirect = this.#writer !== null || this.#tlsWriter !== null;
+    const isSmall = total <= SCRATCH_BYTES && isDirect;
     const out = isSmall ? scratch : Buffer.allocUnsafe(total);
     first?.copy(out, 0);
     second?.copy(out, firstBytes);
@@ -250,9 +314,31 @@ export class SocketStream implements RawReader, RestingStream {
     return mayGoOn;
   }
 
-  /** Bytes written that the kernel has not taken yet. */
+  /** Bytes of chunks written that must not change yet. */
   get pendingBytes(): number {
-    return this.#writer === null ? this.#socket.writableLength : this.#rawPendingBytes;
+    if (this.#writer !== null) {
+      return this.#rawPendingBytes;
+    }
+    // TLS has made something else of them.
+    return this.#tlsWriter === null ? this.#socket.writableLength : 0;
+  }
+
+  /** Bytes written that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#tlsWriter?.pendingBytes ?? this.pendingBytes;
+  }
+
+  #onTlsWritten(status: number): void {
+    if (status < 0) {
+      this.onRawError(status);
+    } else if (this.#isEnded) {
+      if (!this.#isClosed) {
+        this.#socket.end();
+      }
+    } else if (this.#isDrainWanted) {
+      this.#isDrainWanted = false;
+      this.onDrained();
+    }
   }
 
   #onWritten(bytes: number, status: number): void {
@@ -286,7 +372,7 @@ export class SocketStream implements RawReader, RestingStream {
    * @returns the buffer, for the other stream to keep; null when it need not be kept.
    */
   detachReadBuffer(): Buffer | null {
-    if (this.#nextBuffer !== null || this.#handle === null) {
+    if (this.#nextBuffer !== null || this.#handle === null || this.#isHolding) {
       return null;
     }
     this.#nextBuffer = takeBuffer();
@@ -329,6 +415,7 @@ export class SocketStream implements RawReader, RestingStream {
       if (this.#handle === null) {
         this.#socket.pause();
       } else {
+        this.#isHolding = this.#tlsWriter !== null;
         this.#handle.readStop();
       }
     }
@@ -340,7 +427,13 @@ export class SocketStream implements RawReader, RestingStream {
       this.#isPaused = false;
       if (this.#handle === null) {
         this.#socket.resume();
+      } else if (this.#isHolding && (this.#held.length > 0 || this.#isEndHeld)) {
+        // Whoever resumes expects nothing to come before it is done.
+        queueMicrotask(() => {
+          this.#deliverHeld();
+        });
       } else if (!this.#isResting) {
+        this.#isHolding = false;
         this.#handle.readStart();
       }
     }
@@ -361,7 +454,27 @@ export class SocketStream implements RawReader, RestingStream {
     }
   }
 
+  #deliverHeld(): void {
+    while (!this.#isPaused && !this.#isClosed) {
+      const chunk = this.#held.shift();
+      if (chunk === undefined) {
+        this.#isHolding = false;
+        this.#handle?.readStart();
+        if (this.#isEndHeld) {
+          this.#isEndHeld = false;
+          this.onRawEnd();
+        }
+        return;
+      }
+      this.onPublicData(chunk);
+    }
+  }
+
   onRawRead(bytes: number): Buffer | undefined {
+    if (this.#isHolding) {
+      this.#held.push(Buffer.from(this.#readBuffer.subarray(0, bytes)));
+      return undefined;
+    }
     try {
       this.#handler.onStreamData(this.#readBuffer, bytes);
     } catch (error) {
@@ -369,7 +482,7 @@ export class SocketStream implements RawReader, RestingStream {
     }
     if (this.#readBuffer !== sharedReadBuffer) {
       this.#bulkBytes = countBulk(this.#bulkBytes, bytes, this.#readBuffer.length);
-      if (this.#bulkBytes < 0 && this.#isTcp) {
+      if (this.#bulkBytes < 0 && this.#tlsWriter === null && this.#isTcp) {
         this.#rest();
       }
     }
@@ -383,7 +496,7 @@ export class SocketStream implements RawReader, RestingStream {
     return next;
   }
 
-  /** For the socket listeners only. */
+  /** For the socket listeners, and what was held. */
   onPublicData(chunk: Buffer): void {
     try {
       this.#handler.onStreamData(chunk, chunk.length);
@@ -421,10 +534,16 @@ export class SocketStream implements RawReader, RestingStream {
 
   /** Sends what is pending, then a FIN. Reading goes on, so that late bytes cause no reset. */
   end(): void {
-    if (!this.#isEnded) {
-      this.#isEnded = true;
+    if (this.#isEnded) {
+      return;
+    }
+    this.#isEnded = true;
+    if (this.#isSecuring) {
+      this.destroy();
+    } else if (this.#tlsWriter === null || this.#tlsWriter.pendingBytes === 0) {
       this.#socket.end();
     }
+    // Otherwise once all is written: a FIN would overtake what TLS holds.
   }
 
   /** Closes at once. `onStreamClosed` follows. */
@@ -435,6 +554,15 @@ export class SocketStream implements RawReader, RestingStream {
   }
 
   onRawEnd(): void {
+    if (this.#isSecuring) {
+      // OpenSSL has not said why, so there is no error.
+      this.destroy();
+      return;
+    }
+    if (this.#isHolding) {
+      this.#isEndHeld = true;
+      return;
+    }
     try {
       this.#handler.onStreamEnd();
     } catch (error) {

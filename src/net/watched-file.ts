@@ -1,5 +1,21 @@
 import { readFileSync, statSync } from 'node:fs';
 
+/**
+ * Tells one state of a file from another without reading it: a replaced file may be older than the
+ * one before. Symbolic links are followed.
+ *
+ * @returns null while the file is not there, or not ours to see. Never throws.
+ */
+export function readFileStamp(path: string): string | null {
+  try {
+    const { dev, ino, mtimeMs, ctimeMs, size } = statSync(path);
+    return [dev, ino, mtimeMs, ctimeMs, size].join(' ');
+  } catch {
+    // Both are as good as empty.
+    return null;
+  }
+}
+
 /** A small text file of the system, parsed again when it has changed. */
 export class WatchedFile<T> {
   readonly #path: string;
@@ -16,7 +32,7 @@ export class WatchedFile<T> {
 
   /** What the file holds now: the same object as before unless it has changed. Never throws. */
   get content(): T {
-    const stamp = this.#readStamp();
+    const stamp = readFileStamp(this.#path);
     if (stamp !== this.#stamp) {
       this.#content = this.#parse(stamp === null ? '' : this.#readText());
       this.#stamp = stamp;
@@ -24,22 +40,11 @@ export class WatchedFile<T> {
     return this.#content;
   }
 
-  /** Changes when the file does: a replaced file may be older than the one before. */
-  #readStamp(): string | null {
-    try {
-      const { ino, mtimeMs, size } = statSync(this.#path);
-      return [ino, mtimeMs, size].join(' ');
-    } catch {
-      // Not there, or not ours to see: both are as good as empty.
-      return null;
-    }
-  }
-
   #readText(): string {
     try {
       return readFileSync(this.#path, 'utf8');
     } catch {
-      // As above.
+      // As good as empty.
       return '';
     }
   }

@@ -99,6 +99,12 @@ export const POOLER_ERRORS = {
     'received unencrypted data after % request',
     'bytes behind SSLRequest or GSSENCRequest',
   ),
+  tlsRequired: row(
+    'FATAL',
+    S.InvalidAuthorization,
+    'SSL required',
+    'startup packet in the clear, and client_tls_sslmode is `require` or stricter',
+  ),
   loginTimeout: row(
     'FATAL',
     S.QueryCanceled,

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import type { ServerCredential } from '../auth/credentials.ts';
 import type { Secret } from '../auth/secret.ts';
@@ -6,7 +7,18 @@ import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { ResolveError } from '../net/resolver.ts';
-import { SocketStream, type StreamHandler } from '../net/socket-stream.ts';
+import { SocketStream } from '../net/socket-stream.ts';
+import type { StreamHandler } from '../net/stream-handler.ts';
+import { judgeSslAnswer, SSL_REQUEST } from '../net/ssl-request.ts';
+import {
+  beginOpenedTls,
+  describeHandshakeError,
+  describeTls,
+  judgeOpenedTls,
+  peerEndPointHash,
+  type OpenedTls,
+  type ServerTls,
+} from '../net/tls-upgrade.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
 import { PROTOCOL_3_0 } from '../protocol/codes.ts';
@@ -41,6 +53,8 @@ export interface ServerHost {
   wallMs(): number;
   readonly hostTurns: HostTurns<RelayPool>;
   readonly lookup: HostLookup;
+  /** How TLS is spoken with servers; null when they are not asked for it. */
+  readonly serverTls: ServerTls | null;
   /** What is known by now to log in with to the server of `pool`. */
   credentialOf(pool: RelayPool): ServerCredential;
   /** Gives the socket of a TCP connection that stands its options. */
@@ -94,6 +108,10 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   cancelKey: CancelKey | null = null;
   /** Where it was sent: the entry of `host` as configured. */
   readonly target: ServerTarget;
+  /** What TLS has agreed on, as SHOW SERVERS has it; empty without TLS. */
+  tls = '';
+  /** How TLS is to be spoken, also by cancel requests; null for a connection in the clear. */
+  readonly openedTls: OpenedTls | null;
 
   readonly #host: ServerHost;
   readonly #stream: SocketStream;
@@ -104,6 +122,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   #failure: string | null = null;
   /** What it logs in with. */
   #secret: Secret;
+  /** What comes before the login: the answer to SSLRequest, then the handshake. */
+  #opening: 'ssl_answer' | 'handshake' | 'done' = 'done';
+  #channelBinding: Buffer | null = null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
   #isPausedByLink = false;
@@ -132,6 +153,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       {
         user: pool.user.name,
         ...credential,
+        channelBinding: () => this.#channelBinding,
         deriver: host.deriver,
         minIterations: host.settings.serverScramMinIterations,
         random: (bytes) => host.randomBytes(bytes),
@@ -144,6 +166,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     pool.addServer(this);
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
+    this.openedTls = openedTls(this.target, host.serverTls);
     if (host.logger.isDebug) {
       host.logger.debug('server_launched', this.#logFields());
     }
@@ -192,6 +215,74 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.#host.settings.logConnections) {
       this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
     }
+    const tls = this.openedTls;
+    if (tls === null) {
+      this.#authenticate();
+    } else if (tls.isDirect) {
+      this.#startTls(tls);
+    } else {
+      this.#opening = 'ssl_answer';
+      this.#stream.write(SSL_REQUEST);
+    }
+  }
+
+  #onSslAnswer(tls: OpenedTls, chunk: Buffer): void {
+    const answer = judgeSslAnswer(chunk, tls.isRequired);
+    if (answer === 'begin_tls') {
+      this.#startTls(tls);
+    } else if (answer === 'go_on_plain') {
+      this.#opening = 'done';
+      this.#authenticate();
+    } else {
+      this.#host.logger.warn('server_connect_failed', {
+        ...this.#logFields(),
+        error: answer.refusal,
+      });
+      this.#failSecurity(answer.refusal);
+    }
+  }
+
+  #startTls(tls: OpenedTls): void {
+    this.#opening = 'handshake';
+    this.#stream.startTls((socket) => beginOpenedTls(socket, tls), null);
+  }
+
+  onStreamSecure(socket: TLSSocket): void {
+    const tls = this.openedTls;
+    if (tls === null || this.isClosed) {
+      return;
+    }
+    const problem = judgeOpenedTls(socket, tls);
+    if (problem !== null) {
+      this.#failHandshake(`handshake failed: ${problem}`);
+      return;
+    }
+    this.tls = describeTls(socket).text;
+    this.#channelBinding = peerEndPointHash(socket);
+    this.#opening = 'done';
+    if (this.#host.settings.logConnections) {
+      this.#host.logger.info('tls_established', { ...this.#logFields(), tls: this.tls });
+    }
+    this.#authenticate();
+  }
+
+  #failHandshake(error: string): void {
+    this.#host.logger.warn('tls_handshake_failed', { ...this.#logFields(), error });
+    this.#failSecurity('TLS startup failed');
+  }
+
+  /** Waiting does not help against this: whoever waits is told. */
+  #failSecurity(problem: string): void {
+    const error = poolerError('serverLoginFailed', problem);
+    this.#failLogin(error, error, problem);
+  }
+
+  #failOpening(problem: string): void {
+    const fallback = poolerError('serverLoginFailed', problem);
+    this.#failLogin(null, { ...fallback, message: problem }, problem);
+  }
+
+  #authenticate(): void {
     this.#host.fetchCredential(this.pool, (outcome) => {
       if (this.isClosed) {
         return;
@@ -357,6 +448,9 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       if (this.#isSuspendWanted) {
         this.suspend();
       }
+    } else if (this.#opening === 'ssl_answer' && this.openedTls !== null) {
+      this.lastActivityMs = this.#host.nowMs();
+      this.#onSslAnswer(this.openedTls, chunk.subarray(0, end));
     } else {
       this.lastActivityMs = this.#host.nowMs();
       this.#onLoginResult(this.#login.onData(chunk.subarray(0, end)));
@@ -384,10 +478,14 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       this.disconnect(this.link.fatal?.message ?? `server conn crashed? (${cause})`);
       return;
     }
+    if (this.#opening === 'handshake') {
+      this.#failHandshake(describeHandshakeError(error));
+      return;
+    }
     this.#host.logger.warn('server_connect_failed', { ...this.#logFields(), error: cause });
-    const problem = error instanceof ResolveError ? 'server DNS lookup failed' : 'connect failed';
-    const fallback = poolerError('serverLoginFailed', `${problem}: ${cause}`);
-    this.#failLogin(null, { ...fallback, message: problem }, problem);
+    this.#failOpening(
+      error instanceof ResolveError ? 'server DNS lookup failed' : 'connect failed',
+    );
   }
 
   onStreamFault(error: unknown): void {
@@ -465,6 +563,11 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     return this.#stream.pendingBytes;
   }
 
+  /** Bytes written that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
+  }
+
   detachReadBuffer(): Buffer | null {
     return this.#stream.detachReadBuffer();
   }
@@ -535,4 +638,10 @@ export class ServerConnection implements ServerEnd, StreamHandler {
 /** Turns what was thrown into text for the log: the stack names the bug. */
 function describeFault(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** How TLS is spoken with one server; never on a unix socket. */
+function openedTls(target: ServerTarget, tls: ServerTls | null): OpenedTls | null {
+  const { address } = serverAddress(target);
+  return tls === null || address === 'unix' ? null : { ...tls, host: target.host ?? address };
 }

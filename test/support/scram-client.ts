@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
- * The client's half of SCRAM-SHA-256 without channel binding, written apart from `src/auth` so
+ * The client's half of SCRAM-SHA-256, written apart from `src/auth` so
  * that one checks the other.
  *
  * @source RFC 5802 and RFC 7677; PostgreSQL manual, "SASL Authentication".
@@ -10,11 +10,21 @@ export class ScramClient {
   readonly #password: string;
   readonly #nonce: string;
   readonly #gs2Header: string;
+  readonly #bindingData: Buffer;
   #authMessage = '';
   #saltedPassword: Buffer = Buffer.alloc(0);
 
-  /** @param gs2Header - `n,,` for no channel binding; `y,,` when the client could do it. */
-  constructor(password: string, nonce = randomBytes(18).toString('base64'), gs2Header = 'n,,') {
+  /**
+   * @param gs2Header - `n,,` for no channel binding; `y,,` when the client could do it; `p=` and a
+   *   type when it does, with the data of that type.
+   */
+  constructor(
+    password: string,
+    nonce = randomBytes(18).toString('base64'),
+    gs2Header = 'n,,',
+    bindingData: Buffer = Buffer.alloc(0),
+  ) {
+    this.#bindingData = bindingData;
     this.#password = password;
     this.#nonce = nonce;
     this.#gs2Header = gs2Header;
@@ -41,7 +51,8 @@ export class ScramClient {
       32,
       'sha256',
     );
-    const binding = Buffer.from(this.#gs2Header).toString('base64');
+    const header = Buffer.from(this.#gs2Header);
+    const binding = Buffer.concat([header, this.#bindingData]).toString('base64');
     const withoutProof = `c=${binding},r=${nonce}`;
     this.#authMessage = `n=,r=${this.#nonce},${serverFirst},${withoutProof}`;
     const clientKey = hmac(this.#saltedPassword, 'Client Key');

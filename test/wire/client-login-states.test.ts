@@ -222,6 +222,10 @@ class Login {
         send: (message) => {
           this.events.push(`send ${String.fromCharCode(message[0] ?? 0)}`);
         },
+        security: { channelBinding: null, isOffered: false },
+        startTls: () => {
+          this.events.push('tls');
+        },
         gate: () => (isHeld ? 'hold' : 'go'),
         onStartup: ({ parameters }) => {
           this.users.push(parameters.get('user') ?? '');

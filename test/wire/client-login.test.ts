@@ -34,9 +34,16 @@ class Login {
   readonly #login: ClientLogin;
   readonly #borrowed = new BorrowedBuffer();
 
-  constructor(plan: LoginPlan | PendingPlan | { readonly error: PoolerError } = PLAIN) {
+  constructor(
+    plan: LoginPlan | PendingPlan | { readonly error: PoolerError } = PLAIN,
+    isTlsOffered = false,
+  ) {
     this.#login = new ClientLogin(
       {
+        security: { channelBinding: null, isOffered: isTlsOffered },
+        startTls: (hello) => {
+          this.events.push(hello === null ? 'tls' : `tls ${hello.toString('hex')}`);
+        },
         send: (message) => {
           this.sent.push(message);
           this.events.push(`send ${String.fromCharCode(message[0] ?? 0)}`);
@@ -194,6 +201,52 @@ describe('ClientLogin: requests for encryption and cancel requests', () => {
     const cancel = f.cancelRequest(7, Buffer.from('01020304', 'hex'));
     const login = new Login().feed(ssl, cancel, STARTUP, cancel, PASSWORD);
     expect(login.events).toEqual(['send N', 'cancel 7 01020304']);
+  });
+});
+
+describe('ClientLogin: TLS', () => {
+  const offered = (): Login => new Login(PLAIN, true);
+  const HELLO = Buffer.from('1603010005', 'hex');
+
+  it('is begun by a request, however it is cut', () => {
+    for (const chunks of allSplits(f.sslRequest())) {
+      expect(offered().feed(...chunks).events).toEqual(['send S', 'tls']);
+    }
+    const behindGss = offered().feed(f.gssEncRequest(), f.sslRequest());
+    expect(behindGss.events).toEqual(['send N', 'send S', 'tls']);
+  });
+
+  it('is begun by the first byte of a handshake, which is handed over', () => {
+    expect(offered().feed(HELLO).events).toEqual([`tls ${HELLO.toString('hex')}`]);
+    expect(offered().feed(HELLO.subarray(0, 1)).events).toEqual(['tls 16']);
+  });
+
+  it('is not begun directly where it is not offered, nor behind anything else', () => {
+    expect(new Login().feed(HELLO).events).toEqual(['refused badPacketHeader']);
+    for (const before of [Buffer.of(0), f.gssEncRequest(), f.sslRequest(), STARTUP]) {
+      const login = offered().feed(before, HELLO);
+      expect(login.events.filter((event) => event.startsWith('tls 16'))).toEqual([]);
+      expect(login.events).not.toContain('authenticated');
+    }
+  });
+
+  it('is not begun with bytes behind the request, whatever they are', () => {
+    for (const extra of [Buffer.of(0), STARTUP, HELLO, f.sslRequest(), PASSWORD]) {
+      const login = offered().feed(Buffer.concat([f.sslRequest(), extra]));
+      expect(login.events).toEqual(['refused unencryptedDataAfterRequest']);
+    }
+  });
+
+  it('is begun once: a second request, inside of TLS or not, is refused', () => {
+    const asked = offered().feed(f.sslRequest(), f.sslRequest());
+    expect(asked.events).toEqual(['send S', 'tls', 'refused badPacketHeader']);
+    const direct = offered().feed(HELLO, f.sslRequest());
+    expect(direct.last).toBe('refused badPacketHeader');
+  });
+
+  it('is followed by a login as in the clear', async () => {
+    const login = await offered().feedSlowly([f.sslRequest(), STARTUP, PASSWORD]);
+    expect(login.events).toEqual(['send S', 'tls', 'startup', 'send R', 'authenticated']);
   });
 });
 

@@ -47,11 +47,13 @@ function clientSide(
   user: string,
   credentials = makeCredentials(),
   deriver = new PasswordDeriver(),
+  channelBinding: Buffer | null = null,
 ): ClientSide {
   const side = new Side<AuthStep>();
   const plan = credentials.resolveLogin(method, user);
   const { onResume } = side;
-  const auth = new ClientAuthenticator({ plan, deriver, random: seededRandom('client'), onResume });
+  const random = seededRandom('client');
+  const auth = new ClientAuthenticator({ plan, channelBinding, deriver, random, onResume });
   return Object.assign(side, { auth });
 }
 

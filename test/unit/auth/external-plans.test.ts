@@ -65,6 +65,7 @@ class Login {
   constructor(makePlan: (login: Login) => LoginPlan) {
     this.auth = new ClientAuthenticator({
       plan: makePlan(this),
+      channelBinding: null,
       deriver: new PasswordDeriver(),
       random: seededRandom('x'),
       onResume: (step) => {

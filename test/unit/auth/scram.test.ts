@@ -54,7 +54,10 @@ describe('ScramServer', () => {
     ['n', 'malformed gs2 header in client-first-message'],
     ['n,', 'malformed gs2 header in client-first-message'],
     ['x,,n=,r=abc', 'malformed gs2 header in client-first-message'],
-    ['p=tls-server-end-point,,n=,r=abc', 'client requires channel binding, which is not offered'],
+    [
+      'p=tls-server-end-point,,n=,r=abc',
+      'client requires channel binding, which it did not choose',
+    ],
     ['n,a=admin,n=,r=abc', 'client asks for an authorization identity'],
     ['n,,', 'malformed client-first-message'],
     ['n,,r=abc', 'malformed client-first-message'],

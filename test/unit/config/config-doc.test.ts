@@ -27,7 +27,7 @@ describe('renderConfigDoc', () => {
     expect(text).toMatch(/`query_wait_timeout` \| `120` s \| .* Also per database and user\./);
     expect(text).toMatch(/`reserve_pool_size` \| inherited \| .* Alias: `reserve_pool`\./);
     expect(text).toMatch(/`max_prepared_statements` \| `0` \| .*\*\*Not supported yet\.\*\*/);
-    expect(text).toMatch(/`auth_type` .* Not supported yet: cert\. .* koffi only: peer, pam\./);
+    expect(text).toMatch(/`auth_type` .* koffi only: peer, pam\./);
     expect(text).toMatch(/`syslog` .* koffi only; else refused unless off\./);
     expect(text).toMatch(/`pkt_buf` .* Has no effect: /);
   });

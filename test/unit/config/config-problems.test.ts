@@ -50,12 +50,28 @@ describe('a bad value', () => {
     ["databases: { a: { host: '' } }", 'must not be empty'],
     ["databases: { a: { dbname: '' } }", 'must not be empty'],
     ['users: { a: { pool_mode: none } }', 'unknown value'],
-    ...['cert'].map((type) => [`maitred: { auth_type: ${type} }`, 'not supported yet']),
     ['maitred: { auth_type: ldap }', 'auth_type=ldap requires auth_ldap_options'],
-    ...['allow', 'prefer', 'require', 'verify-ca', 'verify-full'].flatMap((mode) => [
-      [`maitred: { client_tls_sslmode: ${mode} }`, 'not supported yet'],
-      [`maitred: { server_tls_sslmode: ${mode} }`, 'not supported yet'],
+    ['maitred: { client_tls_sslmode: yes }', 'unknown value'],
+    ['maitred: { server_tls_sslmode: verify }', 'unknown value'],
+    ['maitred: { server_tls_sslnegotiation: ssl }', 'unknown value'],
+    ['maitred: { client_tls_dheparams: legacy }', 'unknown value'],
+    ['maitred: { client_tls_protocols: legacy }', 'not a list of TLS versions'],
+    ['maitred: { server_tls_protocols: "tlsv1.3:!tlsv1.3" }', 'not a list of TLS versions'],
+    ...['allow', 'prefer', 'require', 'verify-ca', 'verify-full'].map((mode) => [
+      `maitred: { client_tls_sslmode: ${mode} }`,
+      'To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set.',
     ]),
+    [
+      'maitred: { auth_type: cert }',
+      'auth_type=cert requires client_tls_sslmode=SSLMODE_VERIFY_FULL',
+    ],
+    ['maitred: { server_tls_sslmode: verify-ca }', 'server_tls_sslmode=verify-ca requires'],
+    [
+      'maitred: { server_tls_cert_file: x }',
+      'server_tls_cert_file and server_tls_key_file must be',
+    ],
+    ['maitred: { server_tls_key_file: x }', 'server_tls_cert_file and server_tls_key_file must be'],
+    ['maitred: { server_tls_sslnegotiation: direct }', 'server_tls_sslnegotiation=direct requires'],
   ])('is refused: %s', (text, wrong = '') => {
     expect(messagesOf(text)).toEqual([expect.stringContaining(`: ${wrong}`)]);
   });

@@ -124,10 +124,16 @@ peers:
 
   it('loads with the defaults of PgBouncer given explicitly', () => {
     const config = load(WITH_DEFAULTS);
-    expect(config.settings).toEqual({ ...DEFAULT_SETTINGS, serverCheckQuery: 'select 1' });
+    expect(config.settings).toEqual({
+      ...DEFAULT_SETTINGS,
+      serverCheckQuery: 'select 1',
+      clientTlsCaFile: '<system default>',
+      clientTlsCiphers: 'fast',
+      serverTlsCaFile: '<system default>',
+      serverTlsCiphers: 'fast',
+    });
     const warned = config.warnings.join('\n');
     expect(warned).toContain('max_prepared_statements: not supported yet; statement tracking');
-    expect(warned).toContain('server_tls_sslmode: not supported yet; connections to servers');
   });
 
   it('has the same defaults as a YAML file', () => {

@@ -84,10 +84,8 @@ describe('a global value of an ini file', () => {
     ['max_packet_size', '1MB'],
     ['pool_mode', 'sesion'],
     ['pool_mode', ''],
-    ['client_tls_sslmode', 'prefer'],
-    ['client_tls_sslmode', 'require'],
-    ['server_tls_sslmode', 'require'],
-    ['server_tls_sslmode', 'verify-full'],
+    ['client_tls_protocols', 'legacy'],
+    ['client_tls_dheparams', 'legacy'],
     ['server_tls_sslmode', 'nonsense'],
     ['auth_type', 'cert'],
     ['auth_ldap_options', 'ldapserver=ldap.example'],
@@ -112,9 +110,6 @@ describe('a value that is not supported yet', () => {
   it.each<[keyof typeof GLOBAL_SETTINGS, string, SettingValue]>([
     ['max_prepared_statements', '200', 0],
     ['max_prepared_statements', '0xc8', 0],
-    ['server_tls_sslmode', 'prefer', 'disable'],
-    ['server_tls_sslmode', 'Allow', 'disable'],
-    ['client_tls_ciphers', 'fast', 'default'],
   ])(
     'is taken as the default with a warning where it does no harm: %s = %s',
     (name, text, value) => {

@@ -31,7 +31,8 @@ transaction_timeout unix_socket_dir unix_socket_group unix_socket_mode user verb
 auth_query_cache_ttl auth_query_search_path auth_query_timeout drain_period log_format
 login_failure_limit login_failure_max_backoff login_failure_trusted login_failure_window
 max_logins_in_flight max_unauthenticated_conn metrics_listen_addr metrics_listen_port
-password_refresh_interval proxy_protocol proxy_protocol_trusted server_scram_min_iterations`
+password_refresh_interval proxy_protocol proxy_protocol_trusted server_scram_min_iterations
+server_tls_sslnegotiation`
   .trim()
   .split(/\s+/);
 

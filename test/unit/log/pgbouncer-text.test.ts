@@ -97,6 +97,32 @@ const CONFIGURATION: readonly Case[] = [
     'hba line 3: unknown type (could not parse hba config line 3 of h)',
   ],
   [
+    'tls_handshake_failed',
+    { ...CLIENT, error: 'handshake failed: unexpected EOF' },
+    'TLS handshake error: handshake failed: unexpected EOF',
+  ],
+  [
+    'tls_established',
+    { ...CLIENT, tls: 'TLSv1.3/TLS_AES_256_GCM_SHA384' },
+    'C-0x2a: app/bob@10.0.0.7:5000 SSL established: TLSv1.3/TLS_AES_256_GCM_SHA384',
+  ],
+  [
+    'tls_reload_failed',
+    { problem: 'client_tls_key_file: "k" is encrypted' },
+    'TLS configuration could not be reloaded, keeping old configuration: client_tls_key_file: "k" is encrypted',
+  ],
+  ['tls_reloaded', { files: ['a', 'b'] }, 'TLS files have changed, using the new ones: a, b'],
+  [
+    'tls_certificate_expiring',
+    { setting: 'client_tls_cert_file', file: 'c', expiresAt: '2030-01-01', days: 3 },
+    'certificate of client_tls_cert_file (c) expires in 3 days: 2030-01-01',
+  ],
+  [
+    'tls_certificate_expiring',
+    { setting: 'client_tls_cert_file', file: 'c', expiresAt: '2020-01-01', days: -9 },
+    'certificate of client_tls_cert_file (c) has expired: 2020-01-01',
+  ],
+  [
     'hba_file_problem',
     { kind: 'ident', file: 'i', line: 1, problem: 'unsupported parameters', isSkipped: true },
     'ident line 1: unsupported parameters (could not parse ident config line 1 of i)',

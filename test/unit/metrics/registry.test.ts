@@ -90,6 +90,9 @@ describe('the metrics of the process', () => {
 
   it('tell how busy the event loop is', async () => {
     const scrape = await scrapeOf();
+    const expiry = 'maitred_tls_certificate_expiry_timestamp_seconds';
+    const labels = { setting: 'client_tls_cert_file', file: '/etc/tls.crt' };
+    expect(numberOf(scrape, expiry, labels)).toBe(1_800_000_000.5);
     expect(numberOf(scrape, 'maitred_event_loop_active_seconds_total')).toBe(91.5);
     expect(numberOf(scrape, 'maitred_event_loop_idle_seconds_total')).toBe(92.5);
     expect(numberOf(scrape, 'maitred_event_loop_lag_mean_seconds')).toBe(0.001);

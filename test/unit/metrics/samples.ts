@@ -93,6 +93,9 @@ export const SNAPSHOT: MetricsSnapshot = {
     waitingCount: 113,
     heldBytes: 114,
   },
+  certificates: [
+    { setting: 'client_tls_cert_file', file: '/etc/tls.crt', expiresAtMs: 1_800_000_000_500 },
+  ],
   settings: [
     { key: 'auth_file', value: null },
     { key: 'max_client_conn', value: '71' },
