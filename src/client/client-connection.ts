@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { AuthSuccess } from '../auth/client-authenticator.ts';
-import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
-import { describePeer, type PeerCredential } from '../net/peer-credential.ts';
+import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
 import type { Replication } from '../pool/members.ts';
@@ -14,15 +13,15 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
-import type { CancelProgress, ClientHost, Identity, Refusal } from './client-host.ts';
-import { clientLogFields, logClientClosed, logLoginAttempt } from './client-log.ts';
-import { ClientLogin, type LoginPort, type StartupMessage } from './client-login.ts';
-import { nameWithHost, requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
+import type { CancelProgress, ClientHost, Identity } from './client-host.ts';
+import { clientLogFields, logClientClosed } from './client-log.ts';
+import { ClientLogin, type LoginPort } from './client-login.ts';
+import { requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ClientSecurity } from './client-tls.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { Entrance } from './entrance.ts';
+import { judgeStartup } from './judge-startup.ts';
 import { RequestIntake } from './request-intake.ts';
-import { readStartupParameters } from './startup-parameters.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -176,7 +175,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
         this.security.begin(this.#stream, hello);
       },
       gate: (startup) => this.#entrance.ask(startup),
-      onStartup: (startup) => this.#onStartup(startup),
+      onStartup: (startup) => judgeStartup(this, this.#host, startup),
       onCancelRequest: (processId, secret) => {
         this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
         this.#host.cancel(this, processId, secret);
@@ -194,56 +193,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.security.onSecure(socket);
   }
 
-  #onStartup(packet: StartupMessage): LoginPlan | PendingPlan | Refusal {
-    if (this.security.isMissing) {
-      return { error: poolerError('tlsRequired') };
-    }
-    const startup = readStartupParameters(packet.parameters, {
-      tracked: this.#host.tracked,
-      ignored: this.#host.settings.ignoreStartupParameters,
-      isLenient: (database) => this.#host.isConsole(database),
-    });
-    if ('error' in startup) {
-      if (startup.refused !== null) {
-        const fields = { ...this.logFields(), ...startup.refused };
-        this.#host.logger.warn('startup_parameter_refused', fields);
-      }
-      return startup;
-    }
-    this.parameters = startup.values;
-    this.replication = startup.replication;
-    if (this.#host.settings.applicationNameAddHost) {
-      const index = this.#host.tracked.indexOf('application_name');
-      const { address, port } = this.remote;
-      const isUnix = this.isRemoteUnix;
-      this.parameters[index] = nameWithHost(
-        this.parameters[index] ?? null,
-        isUnix ? describePeer(this.peer) : address,
-        isUnix ? this.#host.settings.listenPort : port,
-      );
-    }
-    const admission = this.#host.admit(this, startup);
-    if ('error' in admission) {
-      return admission;
-    }
-    const { user, database, consoleRole } = admission;
-    const databaseName = database?.name ?? startup.database;
-    this.identity = { user, database, consoleRole, databaseName, version: packet.version };
-    const { plan } = admission;
-    if (plan.method !== 'pending') {
-      logLoginAttempt(this, this.#host, plan);
-      return plan;
-    }
-    const wait: PendingPlan['wait'] = (done) =>
-      plan.wait((outcome) => {
-        if (!('error' in outcome)) {
-          logLoginAttempt(this, this.#host, outcome);
-        }
-        done(outcome);
-      });
-    return { method: 'pending', wait };
-  }
-
   #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
     if (this.isClosed) {
       return;
@@ -254,18 +203,15 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (this.#host.logger.isDebug) {
       this.#host.logger.debug('client_logged_in', this.logFields());
     }
-    const role = this.identity?.consoleRole ?? null;
-    const pool = role === null ? this.#host.enter(this) : null;
-    if (pool !== null && 'error' in pool) {
-      this.#refuse(pool.error, pool.error.message);
-      return;
-    }
     const authenticated = writeAuthenticated(success.saslFinal);
+    const role = this.identity?.consoleRole ?? null;
     if (role !== null) {
       this.#openConsole(role, authenticated);
       return;
     }
-    if (pool === null) {
+    const pool = this.#host.enter(this);
+    if ('error' in pool) {
+      this.#refuse(pool.error, pool.error.message);
       return;
     }
     this.pool = pool;
@@ -303,28 +249,23 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
     this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
     pool.stats.clientLoginCount++;
-    const key = this.#host.issueKey(this);
     const session = sessionParameters(reported, this.#host.tracked, this.parameters);
     // Clients that are alike share the strings.
     this.parameters = [...session.values];
-    const pieces = authenticated === null ? [] : [authenticated];
-    pieces.push(session.messages);
-    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
-    this.#takeEarly();
+    this.#welcome([...(authenticated === null ? [] : [authenticated]), session.messages]);
   }
 
   #openConsole(role: 'admin' | 'stats', authenticated: Buffer): void {
     this.list?.remove(this);
     this.state = ClientState.Active;
-    const key = this.#host.issueKey(this);
     const dialogue = this.#host.openConsole(this, role);
     this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
-    const pieces = [authenticated, writeParameters(this.#host.consoleParameters(this))];
-    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
-    this.#takeEarly();
+    this.#welcome([authenticated, writeParameters(this.#host.consoleParameters(this))]);
   }
 
-  #takeEarly(): void {
+  #welcome(pieces: readonly Buffer[]): void {
+    const key = this.#host.issueKey(this);
+    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
     const early = this.#early;
     this.#early = null;
     if (early !== null) {
