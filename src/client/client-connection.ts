@@ -14,13 +14,14 @@ import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
 import type { CancelProgress, ClientHost, Identity } from './client-host.ts';
-import { clientLogFields, logClientClosed } from './client-log.ts';
+import { clientLogFields, logClientClosed, logErrorSent } from './client-log.ts';
 import { ClientLogin, type LoginPort } from './client-login.ts';
 import { requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ClientSecurity } from './client-tls.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { Entrance } from './entrance.ts';
 import { judgeStartup } from './judge-startup.ts';
+import { ReadingGate } from './reading-gate.ts';
 import { RequestIntake } from './request-intake.ts';
 import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
@@ -78,11 +79,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   #intake: RequestIntake | null = null;
   /** Bytes that came behind the last message of the login. */
   #early: Buffer | null = null;
-  #isPausedByLink = false;
-  #isPausedByIntake = false;
-  #isOutputFull = false;
+  readonly #reading: ReadingGate;
   #isSuspendWanted = false;
-  #isSuspended = false;
 
   constructor(
     id: number,
@@ -102,6 +100,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#login = new ClientLogin(this.#loginPort(), host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
+    this.#reading = new ReadingGate(this.#stream);
     if (host.logger.isDebug) {
       host.logger.debug('client_connected', this.logFields());
     }
@@ -302,7 +301,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       } else {
         intake.hold(chunk, 0, end);
       }
-      this.#pauseWhile(intake.isFull);
+      this.#reading.holdByIntake(intake.isFull, this.link !== null);
     }
     if (this.#isSuspendWanted) {
       this.suspend();
@@ -324,13 +323,6 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #pauseWhile(isFull: boolean): void {
-    if (isFull !== this.#isPausedByIntake) {
-      this.#isPausedByIntake = isFull;
-      this.#updateReading();
-    }
-  }
-
   /** A client that talks before its welcome may do so within reason. */
   #keepEarly(bytes: Buffer): void {
     this.#early = this.#early === null ? Buffer.from(bytes) : Buffer.concat([this.#early, bytes]);
@@ -340,7 +332,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   #onConsoleData(bytes: Buffer): void {
-    const verdict = this.#console?.onData(bytes, () => this.#isOutputFull);
+    const verdict = this.#console?.onData(bytes, () => this.#reading.isOutputFull);
     if (verdict === 'terminate') {
       this.onTerminate();
     } else if (verdict === 'close') {
@@ -350,7 +342,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
     }
-    this.#pauseWhile(this.#console?.dialogue.isBusy ?? false);
+    this.#reading.holdByIntake(this.#console?.dialogue.isBusy ?? false, this.link !== null);
   }
 
   /** The console has gone on with a long answer: once it is whole, what follows is read. */
@@ -363,7 +355,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** Writes what the console has to say. */
   writeConsole(messages: Buffer): void {
     if (!this.isClosed && !this.write(messages)) {
-      this.#updateReading();
+      this.#reading.update(this.link !== null);
     }
   }
 
@@ -374,9 +366,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   onStreamDrain(): void {
-    this.#isOutputFull = false;
+    this.#reading.isOutputFull = false;
     if (this.link === null) {
-      this.#updateReading();
+      this.#reading.update(false);
       if (this.#console !== null) {
         this.#onConsoleData(NO_BYTES);
       }
@@ -410,7 +402,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   write(chunk: Buffer): boolean {
     const mayGoOn = this.#stream.write(chunk);
     if (!mayGoOn) {
-      this.#isOutputFull = true;
+      this.#reading.isOutputFull = true;
     }
     return mayGoOn;
   }
@@ -432,24 +424,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   pauseReading(): void {
-    this.#isPausedByLink = true;
-    this.#updateReading();
+    this.#reading.isHeldByLink = true;
+    this.#reading.update(this.link !== null);
   }
 
   resumeReading(): void {
-    this.#isPausedByLink = false;
-    this.#updateReading();
-  }
-
-  /** A client that does not read its replies may not ask for more of them. */
-  #updateReading(): void {
-    const isUnlinkedAndFull = this.link === null && this.#isOutputFull;
-    const isHeldUp = this.#isPausedByLink || this.#isPausedByIntake || this.#isSuspended;
-    if (isHeldUp || isUnlinkedAndFull) {
-      this.#stream.pause();
-    } else {
-      this.#stream.resume();
-    }
+    this.#reading.isHeldByLink = false;
+    this.#reading.update(this.link !== null);
   }
 
   /**
@@ -463,18 +444,18 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const isQueued = this.state === ClientState.Waiting;
     const isRequestWhole = isQueued || this.#intake?.isHolding !== true;
     if (this.framer.isAtBoundary && isRequestWhole && this.pendingBytes === 0) {
-      this.#isSuspended = true;
-      this.#updateReading();
+      this.#reading.isSuspended = true;
+      this.#reading.update(this.link !== null);
     }
-    return this.#isSuspended;
+    return this.#reading.isSuspended;
   }
 
   /** Goes on after {@link suspend}. */
   endSuspension(): void {
     this.#isSuspendWanted = false;
-    if (this.#isSuspended) {
-      this.#isSuspended = false;
-      this.#updateReading();
+    if (this.#reading.isSuspended) {
+      this.#reading.isSuspended = false;
+      this.#reading.update(this.link !== null);
     }
   }
 
@@ -502,14 +483,14 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.link?.onClientData(held, 0, held.length);
     }
     if (this.#intake !== null) {
-      this.#pauseWhile(this.#intake.isFull);
+      this.#reading.holdByIntake(this.#intake.isFull, this.link !== null);
     }
   }
 
   onReleased(): void {
-    if (this.#isPausedByLink || this.#isOutputFull) {
-      this.#isPausedByLink = false;
-      this.#updateReading();
+    if (this.#reading.isHeldByLink || this.#reading.isOutputFull) {
+      this.#reading.isHeldByLink = false;
+      this.#reading.update(this.link !== null);
     }
   }
 
@@ -521,7 +502,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.pool.withdraw(this);
     intake.cancelFirst();
-    this.#pauseWhile(intake.isFull);
+    this.#reading.holdByIntake(intake.isFull, this.link !== null);
     return true;
   }
 
@@ -548,14 +529,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.#stream.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
     }
     this.close(error.message);
-    if (this.#host.settings.logPoolerErrors) {
-      this.#host.logger.warn('pooler_error_sent', {
-        ...this.logFields(),
-        sqlstate: error.sqlstate,
-        error: error.message,
-        detail: error.detail,
-      });
-    }
+    logErrorSent(this, this.#host, error);
   }
 
   /** Ends the connection between two transactions: now, or when the one under way has ended. */

@@ -1,6 +1,7 @@
 import { isUnknownUser, type LoginPlan } from '../auth/login-plan.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { replicationWord } from './startup-parameters.ts';
 
@@ -55,5 +56,17 @@ export function logLoginAttempt(
   }
   if (isUnknownUser(plan)) {
     logger.info('user_unknown', who);
+  }
+}
+
+/** Logs an error of our own that the client has been sent. */
+export function logErrorSent(
+  client: ClientConnection,
+  { logger, settings }: { readonly logger: Logger; readonly settings: Settings },
+  { sqlstate, message, detail }: PoolerError,
+): void {
+  if (settings.logPoolerErrors) {
+    const who = clientLogFields(client, settings);
+    logger.warn('pooler_error_sent', { ...who, sqlstate, error: message, detail });
   }
 }

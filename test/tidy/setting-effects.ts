@@ -23,7 +23,12 @@ const STARTUP = 'integration/startup.test.ts';
 const STREAMING = 'integration/streaming.test.ts';
 const SYSLOG = 'integration/syslog.test.ts';
 const TIMEOUTS = 'integration/timeouts.test.ts';
+const TLS_CLIENT = 'integration/tls-client.test.ts';
+const TLS_FILES = 'integration/tls-files.test.ts';
+const TLS_SERVER = 'integration/tls-server.test.ts';
 
+const CERTIFICATES = '%s wants a certificate that the authority vouches for';
+const NEW_FILES = 'takes new files, and keeps everything as it was when they cannot be used';
 const SWITCHES = '%s turns its lines on and off (%s)';
 const PROBED = 'is run on a server connection that idled for server_check_delay';
 const RESERVE = 'is used when a client has waited for reserve_pool_timeout, and no further';
@@ -31,6 +36,26 @@ const ROLES = 'of stats_users may not %s';
 
 /** Settings of `[pgbouncer]`. */
 export const GLOBAL_EFFECTS: Effects = {
+  client_tls13_ciphers: [TLS_CLIENT, 'follows the suites of TLS 1.3'],
+  client_tls_ca_file: [TLS_CLIENT, CERTIFICATES],
+  client_tls_cert_file: [TLS_FILES, NEW_FILES],
+  client_tls_ciphers: [TLS_CLIENT, 'follows protocols and ciphers of the settings'],
+  client_tls_dheparams: [TLS_CLIENT, 'switches key exchanges off'],
+  client_tls_ecdhcurve: [TLS_CLIENT, 'switches key exchanges off'],
+  client_tls_key_file: [TLS_FILES, NEW_FILES],
+  client_tls_protocols: [TLS_CLIENT, 'follows protocols and ciphers of the settings'],
+  client_tls_sslmode: [
+    TLS_CLIENT,
+    'require refuses a startup packet in the clear, but no unix socket and no cancel',
+  ],
+  server_tls13_ciphers: [TLS_SERVER, 'follow the settings'],
+  server_tls_ca_file: [TLS_SERVER, '%s refuses an unknown authority'],
+  server_tls_cert_file: [TLS_SERVER, 'is shown to the server'],
+  server_tls_ciphers: [TLS_SERVER, 'follow the settings'],
+  server_tls_key_file: [TLS_SERVER, 'is shown to the server'],
+  server_tls_protocols: [TLS_SERVER, 'follow the settings'],
+  server_tls_sslmode: [TLS_SERVER, '%s refuses N'],
+  server_tls_sslnegotiation: [TLS_SERVER, 'begins with the handshake'],
   auth_dbname: [AUTH_QUERY, 'says where to ask, for all databases or for one'],
   auth_query: [AUTH_QUERY, 'follows a changed auth_query and auth_user after RELOAD'],
   auth_query_cache_ttl: [AUTH_QUERY, 'is asked anew at each login with auth_query_cache_ttl 0'],

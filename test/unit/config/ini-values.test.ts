@@ -87,7 +87,7 @@ describe('a global value of an ini file', () => {
     ['client_tls_protocols', 'legacy'],
     ['client_tls_dheparams', 'legacy'],
     ['server_tls_sslmode', 'nonsense'],
-    ['auth_type', 'cert'],
+    ['auth_type', 'gss'],
     ['auth_ldap_options', 'ldapserver=ldap.example'],
     ['auth_query', 'SELECT 1, 2'],
     ['max_prepared_statements', '100'],
@@ -118,7 +118,7 @@ describe('a value that is not supported yet', () => {
     },
   );
 
-  it.each<[keyof typeof GLOBAL_SETTINGS]>([['client_tls13_ciphers'], ['resolv_conf'], ['logfile']])(
+  it.each<[keyof typeof GLOBAL_SETTINGS]>([['resolv_conf'], ['logfile']])(
     'is off when its text is empty: %s',
     (name) => {
       expect(parseGlobal(name, '')).toEqual({ value: GLOBAL_SETTINGS[name].default });
