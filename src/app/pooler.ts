@@ -12,8 +12,8 @@ import { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
-import { DnsCache } from '../net/dns-cache.ts';
-import { DnsZones } from '../net/dns-zones.ts';
+import type { DnsCache } from '../net/dns-cache.ts';
+import type { DnsZones } from '../net/dns-zones.ts';
 import type { Native } from '../net/native.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import type { ServerTls } from '../net/tls-upgrade.ts';
@@ -26,7 +26,8 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { LinkHost } from '../relay/link.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { requestKinds } from '../relay/request-framer.ts';
-import { ServerConnection, type ServerHost } from '../server/server-connection.ts';
+import { ServerConnection } from '../server/server-connection.ts';
+import type { ServerHost } from '../server/server-host.ts';
 import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
 import { AuthQueries } from './auth-queries.ts';
@@ -34,6 +35,7 @@ import { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
 import { adviseOnCredentials } from './credential-advice.ts';
 import { ExternalJudges } from './external-judges.ts';
+import { makeDnsCache, makeDnsZones } from './host-names.ts';
 import { LoginMethods } from './login-methods.ts';
 import { LoginGuard } from './login-guard.ts';
 import { LoginPlanner } from './login-planner.ts';
@@ -170,8 +172,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       ...SYSTEM_RESOLVER_FILES,
       ...(resolvConf === '' ? {} : { resolver: resolvConf }),
     });
-    this.dns = this.#makeDns(resolver);
-    this.zones = this.#makeZones(resolver);
+    this.dns = makeDnsCache(this, resolver);
+    this.zones = makeDnsZones(this, resolver);
     this.modes = new PoolerModes(this);
     this.guard = new LoginGuard(this);
     this.admissions = new Admissions(this);
@@ -394,7 +396,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => this.nowMs(),
       wallMs: () => this.wallMs(),
       onServerTlsChanged: () => {
-        this.#retireWhere(({ remote }) => remote.address !== 'unix', 'server TLS settings changed');
+        this.retireWhere(({ remote }) => remote.address !== 'unix', 'server TLS settings changed');
       },
     });
   }
@@ -405,62 +407,12 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- host names ----
 
-  #makeDns(resolver: SystemResolver): DnsCache {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
-    const pooler = this;
-    return new DnsCache({
-      resolver,
-      get maxTtlMs() {
-        return pooler.settings.dnsMaxTtlMs;
-      },
-      get failureTtlMs() {
-        return pooler.settings.dnsNxdomainTtlMs;
-      },
-      nowMs: () => this.nowMs(),
-      onFailure: (host, error) => {
-        this.logger.warn('dns_lookup_failed', { host, error: error.code });
-      },
-      onVanished: (host, addresses) => {
-        this.#retire(host, addresses);
-      },
-    });
-  }
-
-  #makeZones(resolver: SystemResolver): DnsZones {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
-    const pooler = this;
-    return new DnsZones({
-      get names() {
-        return pooler.dns.entries.map(({ name }) => name);
-      },
-      get periodMs() {
-        return pooler.settings.dnsZoneCheckPeriodMs;
-      },
-      nowMs: () => this.nowMs(),
-      querySerial: (zone) => resolver.querySerial(zone),
-      onChanged: ({ zone, oldSerial, newSerial, names }) => {
-        this.logger.info('dns_zone_changed', { zone, oldSerial, newSerial });
-        for (const name of names) {
-          this.dns.refresh(name);
-        }
-      },
-    });
-  }
-
   readonly lookup: HostLookup = (host, done) => {
     this.dns.lookup(host, done);
   };
 
-  /** Replaces the server connections to addresses that a host name does not have any more. */
-  #retire(host: string, addresses: ReadonlySet<string>): void {
-    this.#retireWhere(
-      ({ target, place }) => target.host === host && addresses.has(place.host ?? ''),
-      'server address changed',
-    );
-  }
-
   /** Has server connections closed as soon as they are free, those in login at once. */
-  #retireWhere(isMeant: (server: ServerConnection) => boolean, reason: string): void {
+  retireWhere(isMeant: (server: ServerConnection) => boolean, reason: string): void {
     for (const server of this.registry.pools.flatMap((pool) => this.serversOf(pool))) {
       if (!isMeant(server)) {
         continue;

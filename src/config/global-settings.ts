@@ -1,6 +1,5 @@
 import type { Setting } from './setting.ts';
 import { AUTH_SETTINGS } from './settings-auth.ts';
-import { GUARD_SETTINGS } from './settings-guard.ts';
 import { NETWORK_SETTINGS } from './settings-network.ts';
 import { POOLING_SETTINGS } from './settings-pooling.ts';
 import { OWN_SETTINGS, PROCESS_SETTINGS } from './settings-process.ts';
@@ -16,7 +15,6 @@ export const GLOBAL_SETTINGS = {
   ...PROCESS_SETTINGS,
   ...TLS_SETTINGS,
   ...OWN_SETTINGS,
-  ...GUARD_SETTINGS,
 } as const;
 
 /**
@@ -27,7 +25,7 @@ export const GLOBAL_SETTINGS = {
  */
 function compareShowOrder(a: string, b: string): number {
   const keyOf = (name: string): string => (name === 'pool_mode' ? 'pool_i' : name);
-  const isOwn = (name: string): boolean => name in OWN_SETTINGS || name in GUARD_SETTINGS;
+  const isOwn = (name: string): boolean => name in OWN_SETTINGS;
   if (isOwn(a) !== isOwn(b)) {
     return isOwn(a) ? 1 : -1;
   }

@@ -1,4 +1,5 @@
 import { AUTH_QUERY_SETTINGS } from './settings-auth-query.ts';
+import { GUARD_SETTINGS } from './settings-guard.ts';
 import { int, onOff, oneOf, str, time } from './setting.ts';
 import { OWN_TLS_SETTINGS } from './settings-tls.ts';
 
@@ -89,6 +90,7 @@ const PORT_MAX = 65_535;
 /** Settings that PgBouncer does not have; SHOW CONFIG lists them behind PgBouncer's. */
 export const OWN_SETTINGS = {
   ...AUTH_QUERY_SETTINGS,
+  ...GUARD_SETTINGS,
   drain_period: time({
     default: 0,
     doc: 'Time over which clients are told to leave (`57P01`, between two transactions) while SHUTDOWN WAIT_FOR_CLIENTS (SIGTERM) or WAIT_FOR_SERVERS (SIGINT) waits, so that a rolling deploy ends. Consoles are not told, and not waited for once it is over. 0 waits until clients leave by themselves.',

@@ -107,9 +107,6 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       `login attempt: db=${show(database)} user=${show(user)} tls=${show(tls)} replication=${show(replication)}`,
   ),
   client_login_failed: prefixed(({ database, user, reason }) => {
-    if (reason === 'no such user') {
-      return `no such user: ${show(user)}`;
-    }
     const who = user === undefined ? '' : ` db=${show(database)} user=${show(user)}`;
     return `login failed:${who} (${show(reason)})`;
   }),

@@ -5,6 +5,7 @@ import { assert } from '../base/assert.ts';
 import { copyBytes } from '../base/copy-bytes.ts';
 import { ViewCache } from '../base/view-cache.ts';
 import { openSocket } from './abstract-socket.ts';
+import { giveBack, sharedReadBuffer, takeReadBuffer } from './read-buffers.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
@@ -18,24 +19,8 @@ import {
 } from './raw-handle.ts';
 import type { StreamHandler } from './stream-handler.ts';
 
-/** Bytes read at a time, at most. */
-export const READ_BUFFER_BYTES = 65_536;
 /** Bytes on their way beyond which a writer is asked to wait. */
 const HIGH_WATER_BYTES = 65_536;
-
-/**
- * Reads of all client sockets go here: requests are small and are copied before they are written,
- * so the buffer is free again when the callback returns.
- */
-const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
-
-/** Read buffers kept for reuse: fresh memory costs more than reading into it. */
-const MAX_FREE_BUFFERS = 64;
-const freeBuffers: Buffer[] = [];
-
-function takeBuffer(): Buffer {
-  return freeBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
-}
 
 /** Copies up to this size go through the scratch buffer, in bytes. */
 const SCRATCH_BYTES = 4096;
@@ -140,7 +125,7 @@ export class SocketStream implements RawReader, RestingStream {
     onConnect: () => void,
   ): SocketStream {
     const socket = openSocket({ ...target, allowHalfOpen: true });
-    const stream = new SocketStream(socket, handler, takeBuffer());
+    const stream = new SocketStream(socket, handler, takeReadBuffer());
     socket.once('connect', () => {
       stream.#begin();
       onConnect();
@@ -350,11 +335,8 @@ export class SocketStream implements RawReader, RestingStream {
     if (this.#rawPendingBytes > 0) {
       return;
     }
-    while (this.#lent.length > 0 && freeBuffers.length < MAX_FREE_BUFFERS) {
-      const buffer = this.#lent.pop();
-      if (buffer !== undefined) {
-        freeBuffers.push(buffer);
-      }
+    for (const buffer of this.#lent) {
+      giveBack(buffer);
     }
     this.#lent.length = 0;
     if (this.#isDrainWanted) {
@@ -375,7 +357,7 @@ export class SocketStream implements RawReader, RestingStream {
     if (this.#nextBuffer !== null || this.#handle === null || this.#isHolding) {
       return null;
     }
-    this.#nextBuffer = takeBuffer();
+    this.#nextBuffer = takeReadBuffer();
     return this.#readBuffer;
   }
 
@@ -395,7 +377,7 @@ export class SocketStream implements RawReader, RestingStream {
   /** Takes effect with the next chunk. */
   set isReadBufferOwn(isOwn: boolean) {
     if (this.#handle !== null && isOwn !== this.isReadBufferOwn) {
-      this.#nextBuffer = isOwn ? takeBuffer() : sharedReadBuffer;
+      this.#nextBuffer = isOwn ? takeReadBuffer() : sharedReadBuffer;
     }
   }
 

@@ -292,7 +292,9 @@ export class Link {
    * ReadyForQuery that says so: it would take the transaction for begun.
    */
   refuses(status: number): boolean {
-    return status !== TransactionStatus.Idle && this.server.pool.limits.poolMode === 'statement';
+    const { owner, pool } = this.server;
+    const isStatementMode = pool.limits.poolMode === 'statement';
+    return isStatementMode && status !== TransactionStatus.Idle && owner === null;
   }
 
   /** @returns false when the message is malformed. */

@@ -1,11 +1,6 @@
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { PasswordDeriver } from '../auth/password-derivation.ts';
-import type { ServerCredential } from '../auth/credentials.ts';
 import type { Secret } from '../auth/secret.ts';
 import type { LinkedList } from '../base/linked-list.ts';
-import type { Settings } from '../config/config.ts';
-import type { Logger } from '../log/logger.ts';
 import { ResolveError } from '../net/resolver.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
@@ -17,7 +12,6 @@ import {
   judgeOpenedTls,
   peerEndPointHash,
   type OpenedTls,
-  type ServerTls,
 } from '../net/tls-upgrade.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
@@ -26,55 +20,18 @@ import { TERMINATE } from '../protocol/pg-protocol.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import { writeStartupMessage } from '../protocol/startup-writer.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
-import { Link, type LinkHost } from '../relay/link.ts';
+import { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
+import type { ServerHost } from './server-host.ts';
 import { ServerLogin, type LoginResult } from './server-login.ts';
 import { questionStartupParameters, serverStartupParameters } from './server-startup.ts';
 import {
   connectOptions,
+  openedTls,
   describeConnectError,
   serverAddress,
-  type HostLookup,
-  type HostTurns,
   type ServerTarget,
 } from './server-target.ts';
-
-/** What server connections need from around them. */
-export interface ServerHost {
-  readonly link: LinkHost;
-  readonly logger: Logger;
-  readonly settings: Settings;
-  readonly deriver: PasswordDeriver;
-  /** Cryptographically strong random bytes. */
-  randomBytes(bytes: number): Buffer;
-  /** A number from 0 up to but not including 1. */
-  random(): number;
-  nowMs(): number;
-  wallMs(): number;
-  readonly hostTurns: HostTurns<RelayPool>;
-  readonly lookup: HostLookup;
-  /** How TLS is spoken with servers; null when they are not asked for it. */
-  readonly serverTls: ServerTls | null;
-  /** What is known by now to log in with to the server of `pool`. */
-  credentialOf(pool: RelayPool): ServerCredential;
-  /** Gives the socket of a TCP connection that stands its options. */
-  tune(socket: Socket): void;
-  /**
-   * Fetches what to log in with, where it is kept outside of the process.
-   *
-   * @param done - Called once, at once or later.
-   */
-  fetchCredential(
-    pool: RelayPool,
-    done: (outcome: ServerCredential | { readonly problem: string }) => void,
-  ): void;
-  /** The server has accepted `secret`. */
-  onCredentialAccepted(pool: RelayPool, secret: Secret): void;
-  /** The server has refused `secret`. @returns whether another attempt may fare better at once. */
-  onCredentialRefused(pool: RelayPool, secret: Secret): boolean;
-  /** Sends a cancel request to the server process behind `server`. */
-  cancel(server: ServerConnection): void;
-}
 
 /** SQLSTATEs by which a server refuses a user and a password. */
 const CREDENTIAL_REFUSED: ReadonlySet<string> = new Set(['28P01', '28000']);
@@ -638,10 +595,4 @@ export class ServerConnection implements ServerEnd, StreamHandler {
 /** Turns what was thrown into text for the log: the stack names the bug. */
 function describeFault(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-/** How TLS is spoken with one server; never on a unix socket. */
-function openedTls(target: ServerTarget, tls: ServerTls | null): OpenedTls | null {
-  const { address } = serverAddress(target);
-  return tls === null || address === 'unix' ? null : { ...tls, host: target.host ?? address };
 }

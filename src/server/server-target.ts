@@ -1,4 +1,5 @@
 import { isIP, type LookupFunction, type NetConnectOpts } from 'node:net';
+import type { OpenedTls, ServerTls } from '../net/tls-upgrade.ts';
 import type { DatabaseConfig, Settings } from '../config/config.ts';
 
 /** Where a server is, for people. */
@@ -86,6 +87,12 @@ export function asLookupFunction(lookup: HostLookup): LookupFunction {
 export function serverAddress({ host, port }: ServerTarget): ServerAddress {
   const isUnix = host === null || host.startsWith('/') || host.startsWith('@');
   return { address: isUnix ? 'unix' : host, port };
+}
+
+/** How TLS is spoken with one server; never on a unix socket. */
+export function openedTls(target: ServerTarget, tls: ServerTls | null): OpenedTls | null {
+  const { address } = serverAddress(target);
+  return tls === null || address === 'unix' ? null : { ...tls, host: target.host ?? address };
 }
 
 /** Says why a connection could not be opened, naming each address that was tried. */

@@ -86,15 +86,6 @@ describeConformance({
         await stage.login('a', { ...APP, parameters: { extra_float_digits: '2' } });
         await stage.logAll(/pooler error|closing|startup parameter/, /pooler error/);
       },
-      differences: [
-        {
-          id: 'log-startup-parameter',
-          pgbouncer: [
-            'log WARNING C: (nodb)/(nouser)@127.0.0.1:PORT unsupported startup parameter: extra_float_digits=2',
-          ],
-          maitred: [],
-        },
-      ],
     },
     {
       name: 'SSLRequest and GSSENCRequest',

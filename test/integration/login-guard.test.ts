@@ -189,7 +189,8 @@ describe('max_logins_in_flight', () => {
 
 describe('max_unauthenticated_conn', () => {
   it('closes the oldest of the address with most, while others log in', async () => {
-    const settings = { ...SETTINGS, max_unauthenticated_conn: 20 };
+    // Silent sockets must reach the pooler.
+    const settings = { ...SETTINGS, max_unauthenticated_conn: 20, tcp_defer_accept: false };
     await withPooler(postgres, { ...OPTIONS, settings }, async (scene) => {
       const stalled: RawClient[] = [];
       while (stalled.length < 40) {

@@ -273,7 +273,7 @@ describe('without proxy_protocol', () => {
   });
 
   it('RELOAD turns it on for new connections', async () => {
-    const settings = { ...SETTINGS, proxy_protocol: false };
+    const settings = { ...SETTINGS, proxy_protocol: false, tcp_defer_accept: false };
     await withPooler(postgres, { settings }, async (scene) => {
       const before = await connectFrom(scene, PROXY);
       await scene.pooler.console("SET proxy_protocol = 'on'");

@@ -152,7 +152,8 @@ describe('listen_backlog', () => {
     [1, 2],
     [128, 10],
   ])('of %i lets %i of ten connections in that nobody accepts yet', async (backlog, count) => {
-    const pooler = await startPooler({ config: { maitred: { listen_backlog: backlog } } });
+    const maitred = { listen_backlog: backlog, tcp_defer_accept: false };
+    const pooler = await startPooler({ config: { maitred } });
     try {
       expect(await connectedCount(pooler)).toBe(count);
       await pooler.stop();
