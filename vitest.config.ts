@@ -2,8 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 
-/** Two cores are what a small machine has; PostgreSQL and the pooler need one of them. */
+/** Two cores are what a small machine has; most tests wait for something. */
 const INTEGRATION_TIMEOUT_MS = 30_000;
+/** Seeded tests of many cases take seconds on a machine that is busy. */
+const PURE_TIMEOUT_MS = 20_000;
 
 /** Where the tests of a project are when its folder is not all. */
 const FOLDERS: Readonly<Record<string, string[]>> = {
@@ -13,7 +15,12 @@ const FOLDERS: Readonly<Record<string, string[]>> = {
 /** Pure tests: in parallel, without network. */
 function pureProject(name: string): TestProjectInlineConfiguration {
   return {
-    test: { name, include: [`test/${name}/**/*.test.ts`], sequence: { groupOrder: 0 } },
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      testTimeout: PURE_TIMEOUT_MS,
+      sequence: { groupOrder: 0 },
+    },
   };
 }
 
@@ -24,7 +31,7 @@ function serverProject(name: string, groupOrder: number): TestProjectInlineConfi
       name,
       include: FOLDERS[name] ?? [`test/${name}/**/*.test.ts`],
       pool: 'forks',
-      maxWorkers: 2,
+      maxWorkers: 3,
       globalSetup: ['test/support/global-setup.ts'],
       testTimeout: INTEGRATION_TIMEOUT_MS,
       hookTimeout: INTEGRATION_TIMEOUT_MS,

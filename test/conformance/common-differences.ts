@@ -33,7 +33,12 @@ const NEWER_SETTINGS = [
 ];
 
 /** Settings whose default changed after PgBouncer 1.18. */
-const CHANGED_DEFAULTS = ['client_tls_ciphers', 'server_tls_ciphers', 'server_check_query'];
+const CHANGED_DEFAULTS = [
+  'client_tls_ciphers',
+  'server_tls_ciphers',
+  'server_tls_sslmode',
+  'server_check_query',
+];
 
 /** Statistics that came after PgBouncer 1.18. */
 const NEWER_STATISTICS =

@@ -146,9 +146,10 @@ describe.skipIf(isMissing)('a real slapd', () => {
       expect(await visit(pooler, { password: '' })).toBe(
         'FATAL 28P01: empty password returned by client',
       );
-      const reasons = pooler.logs
-        .filter(({ event }) => event === 'client_login_failed')
-        .map((line) => line['reason']);
+      const reasons = await waitFor('the last refusal in the log', () => {
+        const lines = pooler.logs.filter(({ event }) => event === 'client_login_failed');
+        return lines.length === 6 ? lines.map((line) => line['reason']) : null;
+      });
       expect(reasons[0]).toBe('LDAP refused the password');
       expect(reasons.at(-1)).toBe('empty password');
       expect(JSON.stringify(pooler.logs)).not.toMatch(/Grüße|reading is fun/);
