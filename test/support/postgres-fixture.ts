@@ -4,6 +4,9 @@ import { RawClient } from './raw-client.ts';
 import type { ConnectTarget, LoginOptions } from './raw-client.ts';
 import type { TextRow } from './query-outcome.ts';
 
+/** The advisory lock of who makes a role. */
+const ROLES_LOCK = 7341;
+
 /** Where a PostgreSQL for tests is, as plain data that crosses process boundaries. */
 export interface PostgresAddress {
   readonly host: string;
@@ -125,13 +128,18 @@ export class PostgresHandle {
     encryption?: 'md5' | 'scram-sha-256',
   ): Promise<void> {
     const secret = password === null ? 'PASSWORD NULL' : `PASSWORD ${quoteLiteral(password)}`;
-    const exists = await this.query(
-      `SELECT 1 AS found FROM pg_roles WHERE rolname = ${quoteLiteral(name)}`,
-    );
-    const verb = exists.length > 0 ? 'ALTER' : 'CREATE';
     const prefix =
       encryption === undefined ? '' : `SET password_encryption = ${quoteLiteral(encryption)};`;
-    await this.query(`${prefix}${verb} ROLE ${quoteIdentifier(name)} LOGIN ${secret}`);
+    const role = `ROLE ${quoteIdentifier(name)} LOGIN ${secret}`;
+    // Other test files may be making the same role.
+    await this.query(`${prefix}DO $role$ BEGIN
+      PERFORM pg_advisory_xact_lock(${String(ROLES_LOCK)});
+      IF EXISTS (SELECT FROM pg_roles WHERE rolname = ${quoteLiteral(name)}) THEN
+        ALTER ${role};
+      ELSE
+        CREATE ${role};
+      END IF;
+    END $role$`);
   }
 }
 
