@@ -108,6 +108,7 @@ describe("the log in PgBouncer's words", () => {
   it('tells of messages that nobody asked a server for', async () => {
     await withLog('pgbouncer', {}, async (scene, server) => {
       await scene.visit();
+      await scene.waitFor(/ LOG C-0x.* closing because: client close request/);
       const [connection] = await server.waitForConnections(1);
       connection?.send(Buffer.from('D\0\0\0\x06\0\0', 'latin1'));
       await scene.waitFor(
