@@ -100,7 +100,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#login = new ClientLogin(this.#loginPort(), host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
-    this.#reading = new ReadingGate(this.#stream);
+    this.#reading = new ReadingGate(this.#stream, this);
     if (host.logger.isDebug) {
       host.logger.debug('client_connected', this.logFields());
     }
@@ -301,7 +301,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       } else {
         intake.hold(chunk, 0, end);
       }
-      this.#reading.holdByIntake(intake.isFull, this.link !== null);
+      this.#reading.holdByIntake(intake.isFull);
     }
     if (this.#isSuspendWanted) {
       this.suspend();
@@ -342,7 +342,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     } else if (verdict === 'bad') {
       this.disconnect(poolerError('badPacketHeader', 'console'));
     }
-    this.#reading.holdByIntake(this.#console?.dialogue.isBusy ?? false, this.link !== null);
+    this.#reading.holdByIntake(this.#console?.dialogue.isBusy ?? false);
   }
 
   /** The console has gone on with a long answer: once it is whole, what follows is read. */
@@ -355,7 +355,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** Writes what the console has to say. */
   writeConsole(messages: Buffer): void {
     if (!this.isClosed && !this.write(messages)) {
-      this.#reading.update(this.link !== null);
+      this.#reading.update();
     }
   }
 
@@ -368,7 +368,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   onStreamDrain(): void {
     this.#reading.isOutputFull = false;
     if (this.link === null) {
-      this.#reading.update(false);
+      this.#reading.update();
       if (this.#console !== null) {
         this.#onConsoleData(NO_BYTES);
       }
@@ -425,12 +425,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   pauseReading(): void {
     this.#reading.isHeldByLink = true;
-    this.#reading.update(this.link !== null);
+    this.#reading.update();
   }
 
   resumeReading(): void {
     this.#reading.isHeldByLink = false;
-    this.#reading.update(this.link !== null);
+    this.#reading.update();
   }
 
   /**
@@ -445,7 +445,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const isRequestWhole = isQueued || this.#intake?.isHolding !== true;
     if (this.framer.isAtBoundary && isRequestWhole && this.pendingBytes === 0) {
       this.#reading.isSuspended = true;
-      this.#reading.update(this.link !== null);
+      this.#reading.update();
     }
     return this.#reading.isSuspended;
   }
@@ -455,7 +455,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#isSuspendWanted = false;
     if (this.#reading.isSuspended) {
       this.#reading.isSuspended = false;
-      this.#reading.update(this.link !== null);
+      this.#reading.update();
     }
   }
 
@@ -483,14 +483,14 @@ export class ClientConnection implements ClientEnd, StreamHandler {
       this.link?.onClientData(held, 0, held.length);
     }
     if (this.#intake !== null) {
-      this.#reading.holdByIntake(this.#intake.isFull, this.link !== null);
+      this.#reading.holdByIntake(this.#intake.isFull);
     }
   }
 
   onReleased(): void {
     if (this.#reading.isHeldByLink || this.#reading.isOutputFull) {
       this.#reading.isHeldByLink = false;
-      this.#reading.update(this.link !== null);
+      this.#reading.update();
     }
   }
 
@@ -502,7 +502,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     this.pool.withdraw(this);
     intake.cancelFirst();
-    this.#reading.holdByIntake(intake.isFull, this.link !== null);
+    this.#reading.holdByIntake(intake.isFull);
     return true;
   }
 

@@ -6,6 +6,7 @@ import type { SocketStream } from '../net/socket-stream.ts';
  */
 export class ReadingGate {
   readonly #stream: SocketStream;
+  readonly #client: { readonly link: unknown };
   /** A server connection cannot take more of its requests, or its turn has not come. */
   isHeldByLink = false;
   /** As much is held as may be. */
@@ -14,17 +15,15 @@ export class ReadingGate {
   /** The kernel has not taken what was written to the client. */
   isOutputFull = false;
 
-  constructor(stream: SocketStream) {
+  /** @param client - a link, while it has one, looks after its output. */
+  constructor(stream: SocketStream, client: { readonly link: unknown }) {
     this.#stream = stream;
+    this.#client = client;
   }
 
-  /**
-   * Stops reading or goes on, as things stand.
-   *
-   * @param isLinked - whether a link looks after its output.
-   */
-  update(isLinked: boolean): void {
-    const isUnlinkedAndFull = !isLinked && this.isOutputFull;
+  /** Stops reading or goes on, as things stand. */
+  update(): void {
+    const isUnlinkedAndFull = this.#client.link === null && this.isOutputFull;
     if (this.isHeldByLink || this.isHeldByIntake || this.isSuspended || isUnlinkedAndFull) {
       this.#stream.pause();
     } else {
@@ -33,10 +32,10 @@ export class ReadingGate {
   }
 
   /** @param isFull - whether the intake, or a console at work, can take nothing more for now. */
-  holdByIntake(isFull: boolean, isLinked: boolean): void {
+  holdByIntake(isFull: boolean): void {
     if (isFull !== this.isHeldByIntake) {
       this.isHeldByIntake = isFull;
-      this.update(isLinked);
+      this.update();
     }
   }
 }

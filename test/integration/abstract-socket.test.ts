@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { withKoffiHooks } from '../support/koffi-hooks.ts';
 import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
 import type { PoolerOptions } from '../support/pooler-fixture.ts';
+import { refusedStart } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
-import { withDeadline } from '../support/wait-for.ts';
 
 const isLinux = process.platform === 'linux';
 const psqlVersion = spawnSync('psql', ['--version'], { encoding: 'utf8' });
@@ -27,16 +27,6 @@ function behind(name: string, more: Partial<PoolerOptions> = {}): PoolerOptions 
 
 function newName(): string {
   return `maitred-test-${randomBytes(6).toString('hex')}`;
-}
-
-async function refusal(pooler: PoolerFixture): Promise<string> {
-  try {
-    const end = await withDeadline('the end of the process', pooler.exited);
-    expect(end).toEqual({ code: 1, signal: null });
-    return pooler.logs.map((line) => line.raw ?? '').join('\n');
-  } finally {
-    await pooler.kill();
-  }
 }
 
 describe.runIf(isLinux)('abstract unix sockets', () => {
@@ -105,7 +95,7 @@ describe.runIf(isLinux)('abstract unix sockets', () => {
         maitred: { unix_socket_dir: `@${name}`, listen_addr: '', listen_port: first.port },
       };
       const second = PoolerFixture.spawn({ config });
-      expect(await refusal(second)).toContain('unix socket is in use, cannot continue');
+      expect(await refusedStart(second)).toContain('unix socket is in use, cannot continue');
       await first.stop();
     } finally {
       await first.kill();
@@ -146,6 +136,6 @@ describe.runIf(isLinux)('abstract unix sockets', () => {
       await pooler.kill();
       return;
     }
-    expect(await refusal(pooler)).toContain('a newer Node.js, or the optional package koffi');
+    expect(await refusedStart(pooler)).toContain('a newer Node.js, or the optional package koffi');
   });
 });

@@ -1,12 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  CONSOLE_PASSWORD,
-  createAuthUser,
-  refuse,
-  sessionUser,
-  withAuthQuery,
-} from '../support/auth-query-scene.ts';
+import { CONSOLE_PASSWORD, createAuthUser, withAuthQuery } from '../support/auth-query-scene.ts';
+import { refuse, sessionUser } from '../support/login-outcome.ts';
 import { startPooler } from '../support/pooler-fixture.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 import { waitFor } from '../support/wait-for.ts';

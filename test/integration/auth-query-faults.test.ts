@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { AUTH_USER, refuse, sessionUser, withAuthQuery } from '../support/auth-query-scene.ts';
+import { AUTH_USER, withAuthQuery } from '../support/auth-query-scene.ts';
 import type { AuthQueryOptions } from '../support/auth-query-scene.ts';
+import { refuse, sessionUser } from '../support/login-outcome.ts';
 import * as backend from '../support/backend-messages.ts';
 import type { FakeConnection } from '../support/fake-connection.ts';
 import { FakeServer } from '../support/fake-server.ts';

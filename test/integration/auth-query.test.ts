@@ -6,14 +6,10 @@ import {
   CONSOLE_PASSWORD,
   createAuthUser,
   QueryCounter,
-  refuse,
-  sessionUser,
   setPassword,
   withAuthQuery,
 } from '../support/auth-query-scene.ts';
-import type { PoolerFixture } from '../support/pooler-fixture.ts';
-import { RawClient } from '../support/raw-client.ts';
-import type { LoginOptions } from '../support/raw-client.ts';
+import { failedLogin, refuse, sessionUser } from '../support/login-outcome.ts';
 import { refusedWith } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
@@ -38,16 +34,6 @@ beforeAll(async () => {
   );
   await counter.create();
 });
-
-/** Everything a client sees of a login that fails. */
-async function failedLogin(pooler: PoolerFixture, options: LoginOptions): Promise<object> {
-  const client = await RawClient.connect(pooler.target);
-  client.startup({ user: options.user, database: options.database ?? '' });
-  const { fields } = await refusedWith(client.authenticate(options));
-  const behind = await client.readToEnd();
-  client.destroy();
-  return { codes: client.authenticationCodes, fields, behind: behind.length };
-}
 
 describe('a user who is not in auth_file', () => {
   it.each([

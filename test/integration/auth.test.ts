@@ -5,8 +5,8 @@ import * as frontend from '../support/frontend-messages.ts';
 import { startPooler } from '../support/pooler-fixture.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
-import type { LoginOptions } from '../support/raw-client.ts';
-import { refusalOf, refusedWith } from '../support/refusal.ts';
+import { failedLogin, refuse, sessionUser } from '../support/login-outcome.ts';
+import { refusedWith } from '../support/refusal.ts';
 import { ScramClient } from '../support/scram-client.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
@@ -85,28 +85,6 @@ async function withAuth(
   } finally {
     await pooler.kill();
   }
-}
-
-/** Logs in, asks the server for its user, and leaves. */
-async function sessionUser(pooler: PoolerFixture, options: LoginOptions): Promise<string> {
-  const client = await pooler.login(options);
-  const rows = await client.query('SELECT session_user AS name');
-  await client.close();
-  return rows[0]?.['name'] ?? '';
-}
-
-function refuse(pooler: PoolerFixture, options: LoginOptions): Promise<string> {
-  return refusalOf(pooler.login(options));
-}
-
-/** Everything a client sees of a login that fails. */
-async function failedLogin(pooler: PoolerFixture, options: LoginOptions): Promise<object> {
-  const client = await RawClient.connect(pooler.target);
-  client.startup({ user: options.user, database: options.database ?? '' });
-  const { fields } = await refusedWith(client.authenticate(options));
-  const behind = await client.readToEnd();
-  client.destroy();
-  return { codes: client.authenticationCodes, fields, behind: behind.length };
 }
 
 describe('auth_type trust', () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CONSOLE_PASSWORD, sessionUser, withAuthQuery } from '../support/auth-query-scene.ts';
+import { CONSOLE_PASSWORD, withAuthQuery } from '../support/auth-query-scene.ts';
 import type { AuthQueryOptions } from '../support/auth-query-scene.ts';
+import { sessionUser } from '../support/login-outcome.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { refusedWith } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';

@@ -11,6 +11,7 @@ import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
 import type { LogLine, PoolerConfig, PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import type { ConnectTarget } from '../support/raw-client.ts';
+import { refusedStart } from '../support/refusal.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const CLI_FILE = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -61,15 +62,8 @@ async function withProcess(
 }
 
 /** Starts a pooler that must refuse to run. @returns what it wrote as text. */
-async function refusal(options: PoolerOptions): Promise<string> {
-  const pooler = PoolerFixture.spawn(options);
-  try {
-    const end = await withDeadline('the end of the process', pooler.exited);
-    expect(end).toEqual({ code: 1, signal: null });
-    return pooler.logs.map((line) => line.raw ?? '').join('\n');
-  } finally {
-    await pooler.kill();
-  }
+function refusal(options: PoolerOptions): Promise<string> {
+  return refusedStart(PoolerFixture.spawn(options));
 }
 
 /** Settings, with the fixture's directory open to other users. */

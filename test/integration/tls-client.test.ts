@@ -13,27 +13,13 @@ import {
   makePki,
   startTlsPooler,
   tlsSocketOf,
-  type TlsPoolerOptions,
+  withTlsPooler,
 } from '../support/tls-scene.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const pki = makePki();
 const postgres = sharedPostgres();
 const LOGIN = { user: 'postgres', database: 'app' };
-
-/** Runs `body` with a pooler of its own. */
-async function withTlsPooler(
-  options: TlsPoolerOptions,
-  body: (pooler: PoolerFixture) => Promise<void>,
-): Promise<void> {
-  const pooler = await startTlsPooler(pki, postgres, options);
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
-}
 
 /** Sends SSLRequest. @returns The answer. */
 async function askForTls(pooler: PoolerFixture): Promise<string> {
@@ -71,26 +57,36 @@ async function handshakeErrors(pooler: PoolerFixture): Promise<string> {
 
 describe('client_tls_sslmode', () => {
   it('disable answers N, and refuses TLS that begins without asking', async () => {
-    await withTlsPooler({ settings: { client_tls_sslmode: 'disable' } }, async (pooler) => {
-      expect(await askForTls(pooler)).toBe('N');
-      const client = await RawClient.login(pooler.target, LOGIN);
-      expect(await client.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
-      await client.close();
-      await expect(connectDirectTls(pooler, { ALPNProtocols: ['postgresql'] })).rejects.toThrow();
-    });
+    await withTlsPooler(
+      pki,
+      postgres,
+      { settings: { client_tls_sslmode: 'disable' } },
+      async (pooler) => {
+        expect(await askForTls(pooler)).toBe('N');
+        const client = await RawClient.login(pooler.target, LOGIN);
+        expect(await client.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
+        await client.close();
+        await expect(connectDirectTls(pooler, { ALPNProtocols: ['postgresql'] })).rejects.toThrow();
+      },
+    );
   });
 
   it.each(['allow', 'prefer'])('%s leaves it to the client', async (mode) => {
-    await withTlsPooler({ settings: { client_tls_sslmode: mode } }, async (pooler) => {
-      expect(await useTls(pooler)).toBe('1');
-      const client = await RawClient.login(pooler.target, LOGIN);
-      expect(await client.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
-      await client.close();
-    });
+    await withTlsPooler(
+      pki,
+      postgres,
+      { settings: { client_tls_sslmode: mode } },
+      async (pooler) => {
+        expect(await useTls(pooler)).toBe('1');
+        const client = await RawClient.login(pooler.target, LOGIN);
+        expect(await client.query('SELECT 1 AS one')).toEqual([{ one: '1' }]);
+        await client.close();
+      },
+    );
   });
 
   it('require refuses a startup packet in the clear, but no unix socket and no cancel', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       expect(await useTls(pooler)).toBe('1');
       expect(await refusalOf(RawClient.login(pooler.target, LOGIN))).toBe(
         'FATAL 28000: SSL required',
@@ -120,7 +116,7 @@ describe('client_tls_sslmode', () => {
   });
 
   it('answers N on unix sockets', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const client = await RawClient.connect(pooler.socketTarget);
       client.send(frontend.sslRequest());
       expect((await client.readBytes(1)).toString()).toBe('N');
@@ -132,7 +128,7 @@ describe('client_tls_sslmode', () => {
     '%s wants a certificate that the authority vouches for',
     async (mode) => {
       const settings = { client_tls_sslmode: mode, client_tls_ca_file: 'DIR/root.crt' };
-      await withTlsPooler({ settings }, async (pooler) => {
+      await withTlsPooler(pki, postgres, { settings }, async (pooler) => {
         const own = pki.authority.issue({ commonName: 'whoever' });
         expect(await useTls(pooler, { cert: own.cert, key: own.key })).toBe('1');
 
@@ -170,7 +166,7 @@ describe('auth_type cert', () => {
   const users = { alice: '', 'bob@example.com': '', postgres: '' };
 
   it('lets in the user whom the certificate names, by CN or subjectAltName, and nobody else', async () => {
-    await withTlsPooler({ settings, users }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings, users }, async (pooler) => {
       const options = (request: Parameters<typeof pki.authority.issue>[0]) => {
         const { cert, key } = pki.authority.issue(request);
         return { cert, key };
@@ -202,7 +198,7 @@ describe('auth_type cert', () => {
   });
 
   it('does not take a unix socket for a certificate', async () => {
-    await withTlsPooler({ settings, users }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings, users }, async (pooler) => {
       expect(await refusalOf(RawClient.login(pooler.socketTarget, LOGIN))).toBe(
         'FATAL 28000: certificate authentication failed',
       );
@@ -280,7 +276,7 @@ describe('what came before TLS', () => {
 
 describe('direct TLS', () => {
   it('needs ALPN postgresql', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const socket = await connectDirectTls(pooler, { ALPNProtocols: ['postgresql'] });
       expect(socket.alpnProtocol).toBe('postgresql');
       socket.write(frontend.startupMessage(LOGIN));
@@ -306,7 +302,7 @@ describe('direct TLS', () => {
   });
 
   it('takes a handshake that comes byte by byte', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const plain = net.connect({ host: pooler.host, port: pooler.port, noDelay: true });
       await new Promise((resolve) => plain.once('connect', resolve));
       const drip = new Duplex({
@@ -343,7 +339,7 @@ describe('direct TLS', () => {
 
 describe('what is agreed on', () => {
   it('shows in SHOW CLIENTS, SHOW SOCKETS and the log; SNI is logged', async () => {
-    await withTlsPooler({ settings: { verbose: 1 } }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: { verbose: 1 } }, async (pooler) => {
       const client = await connectTls(pooler, {
         servername: 'db.example',
         ALPNProtocols: ['postgresql'],
@@ -373,7 +369,7 @@ describe('what is agreed on', () => {
       client_tls_ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384',
       client_tls_ecdhcurve: 'secp384r1',
     };
-    await withTlsPooler({ settings }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings }, async (pooler) => {
       const client = await connectTls(pooler);
       const socket = tlsSocketOf(client);
       expect(socket.getProtocol()).toBe('TLSv1.2');
@@ -389,7 +385,7 @@ describe('what is agreed on', () => {
 
   it('follows the suites of TLS 1.3', async () => {
     const settings = { client_tls13_ciphers: 'TLS_CHACHA20_POLY1305_SHA256' };
-    await withTlsPooler({ settings }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings }, async (pooler) => {
       const client = await connectTls(pooler);
       expect(tlsSocketOf(client).getCipher().name).toBe('TLS_CHACHA20_POLY1305_SHA256');
       client.destroy();
@@ -407,12 +403,14 @@ describe('what is agreed on', () => {
       client_tls_ecdhcurve: 'none',
       client_tls_dheparams: 'auto',
     };
-    await withTlsPooler({ settings, files }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings, files }, async (pooler) => {
       const client = await connectTls(pooler);
       expect(tlsSocketOf(client).getCipher().name).toMatch(/^DHE-RSA-/);
       client.destroy();
     });
     await withTlsPooler(
+      pki,
+      postgres,
       { settings: { ...settings, client_tls_dheparams: 'none' }, files },
       async (pooler) => {
         const client = await connectTls(pooler, { ciphers: 'DHE:ECDHE:kRSA' });
@@ -424,7 +422,7 @@ describe('what is agreed on', () => {
   });
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('resumes sessions of %s', async (version) => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const first = await connectTls(pooler, { maxVersion: version });
       // With TLS 1.3 it comes after the handshake.
       const session = new Promise<Buffer>((resolve) => first.socket.once('session', resolve));
@@ -447,22 +445,27 @@ describe('what is agreed on', () => {
       client_tls_ca_file: 'DIR/root.crt',
       auth_type: 'cert',
     };
-    await withTlsPooler({ settings, users: { postgres: '', alice: '' } }, async (pooler) => {
-      const { cert, key } = pki.authority.issue({ commonName: 'postgres' });
-      const first = await connectTls(pooler, { cert, key });
-      const session = new Promise<Buffer>((resolve) => first.socket.once('session', resolve));
-      await first.login(LOGIN);
-      const ticket = await withDeadline('a session ticket', session);
-      await first.close();
-      const second = await connectTls(pooler, { session: ticket });
-      expect(tlsSocketOf(second).isSessionReused()).toBe(true);
-      await second.login(LOGIN);
-      await second.close();
-      const third = await connectTls(pooler, { session: ticket });
-      expect(await refusalOf(third.login({ ...LOGIN, user: 'alice' }))).toBe(
-        'FATAL 28000: certificate authentication failed',
-      );
-      third.destroy();
-    });
+    await withTlsPooler(
+      pki,
+      postgres,
+      { settings, users: { postgres: '', alice: '' } },
+      async (pooler) => {
+        const { cert, key } = pki.authority.issue({ commonName: 'postgres' });
+        const first = await connectTls(pooler, { cert, key });
+        const session = new Promise<Buffer>((resolve) => first.socket.once('session', resolve));
+        await first.login(LOGIN);
+        const ticket = await withDeadline('a session ticket', session);
+        await first.close();
+        const second = await connectTls(pooler, { session: ticket });
+        expect(tlsSocketOf(second).isSessionReused()).toBe(true);
+        await second.login(LOGIN);
+        await second.close();
+        const third = await connectTls(pooler, { session: ticket });
+        expect(await refusalOf(third.login({ ...LOGIN, user: 'alice' }))).toBe(
+          'FATAL 28000: certificate authentication failed',
+        );
+        third.destroy();
+      },
+    );
   });
 });

@@ -10,9 +10,9 @@ import { sharedPostgres } from '../support/shared-postgres.ts';
 import {
   connectTls,
   makePki,
-  startTlsPooler,
   tlsPoolerOptions,
   tlsSocketOf,
+  withTlsPooler,
   type TlsPoolerOptions,
 } from '../support/tls-scene.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -21,19 +21,6 @@ const CLI_FILE = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const pki = makePki();
 const postgres = sharedPostgres();
 const LOGIN = { user: 'postgres', database: 'app' };
-
-async function withTlsPooler(
-  options: TlsPoolerOptions,
-  body: (pooler: PoolerFixture) => Promise<void>,
-): Promise<void> {
-  const pooler = await startTlsPooler(pki, postgres, options);
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
-}
 
 /** Common name of the certificate that the pooler shows. */
 async function shownName(pooler: PoolerFixture): Promise<string> {
@@ -136,7 +123,7 @@ describe('files of TLS that cannot be used', () => {
 
 describe('RELOAD', () => {
   it('takes new files, and keeps everything as it was when they cannot be used', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       expect(await shownName(pooler)).toBe('CN=localhost');
       const established = await connectTls(pooler);
       await established.login(LOGIN);
@@ -154,7 +141,7 @@ describe('RELOAD', () => {
   });
 
   it('is refused as a whole', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       const { config } = tlsPoolerOptions(pki, postgres, {
         settings: { ...PREFER, client_tls_ciphers: 'NOPE', query_timeout: 77 },
       });
@@ -168,7 +155,7 @@ describe('RELOAD', () => {
   });
 
   it('voids the sessions of a context that is gone', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       const first = await connectTls(pooler);
       const session = new Promise<Buffer>((resolve) => first.socket.once('session', resolve));
       await first.login(LOGIN);
@@ -191,7 +178,7 @@ describe('RELOAD', () => {
 
 describe('SET', () => {
   it('changes TLS at once, and is refused when that cannot be', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       const console = await pooler.login({ user: 'postgres', database: 'pgbouncer' });
       const set = async (sql: string): Promise<string> =>
         (await console.simpleQuery(sql)).errors[0]?.message ?? 'done';
@@ -210,7 +197,7 @@ describe('SET', () => {
 
 describe('files that change on disk', () => {
   it('are taken without a reload; bad ones are logged and not used', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       const next = issue('second');
       pooler.writeFile('server.crt', next.cert);
       const failed = await pooler.waitForEvent('tls_reload_failed');
@@ -262,7 +249,7 @@ describe('files that change on disk', () => {
 
   it('void the trust in those who signed before', async () => {
     const settings = { client_tls_sslmode: 'verify-full', client_tls_ca_file: 'DIR/root.crt' };
-    await withTlsPooler({ settings }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings }, async (pooler) => {
       const { cert, key } = issue('postgres');
       const client = await connectTls(pooler, { cert, key });
       await client.login(LOGIN);
@@ -284,7 +271,7 @@ describe('certificates that expire', () => {
     const old = pki.authority.issue({ commonName: 'old', validDays });
     const files = { 'server.crt': old.cert, 'server.key': old.key };
     const settings = { ...PREFER, metrics_listen_addr: '127.0.0.1', metrics_listen_port: 0 };
-    await withTlsPooler({ settings, files }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings, files }, async (pooler) => {
       const line = await pooler.waitForEvent('tls_certificate_expiring');
       expect(line).toMatchObject({ setting: 'client_tls_cert_file', days });
       const { port } = await pooler.waitForEvent('metrics_listening');
@@ -299,7 +286,7 @@ describe('certificates that expire', () => {
   });
 
   it('are not told of when there is time', async () => {
-    await withTlsPooler({ settings: PREFER }, async (pooler) => {
+    await withTlsPooler(pki, postgres, { settings: PREFER }, async (pooler) => {
       await waitFor('the start', () => pooler.logs.some(({ event }) => event === 'process_up'));
       expect(pooler.logs.some(({ event }) => event === 'tls_certificate_expiring')).toBe(false);
     });

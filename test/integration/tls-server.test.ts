@@ -7,7 +7,7 @@ import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import type { TextRow } from '../support/query-outcome.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { refusalOf } from '../support/refusal.ts';
-import { connectTls, makePki, startTlsPooler } from '../support/tls-scene.ts';
+import { connectTls, makePki, withTlsPooler } from '../support/tls-scene.ts';
 import {
   startRawServer,
   startRecorder,
@@ -39,18 +39,13 @@ async function withServerTls(
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
   const { cert, key } = pki.authority.issue({ commonName: 'with_cert' });
-  const pooler = await startTlsPooler(pki, server.postgres, {
+  const options = {
     settings: { client_tls_sslmode: 'disable', server_login_retry: 0.2, ...settings },
     database: { dbname: 'postgres', ...target },
     files: { 'stranger.crt': pki.stranger.cert, 'client.crt': cert, 'client.key': key },
     users: { postgres: '', with_cert: '' },
-  });
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+  };
+  await withTlsPooler(pki, server.postgres, options, body);
 }
 
 function tcp(host = 'localhost'): Target {

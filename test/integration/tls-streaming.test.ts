@@ -11,27 +11,13 @@ import {
   makePki,
   startTlsPooler,
   tlsSocketOf,
-  type TlsPoolerOptions,
+  withTlsPooler,
 } from '../support/tls-scene.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const pki = makePki();
 const postgres = sharedPostgres();
 const LOGIN = { user: 'postgres', database: 'app' };
-
-/** Runs `body` with a pooler of its own. */
-async function withTlsPooler(
-  options: TlsPoolerOptions,
-  body: (pooler: PoolerFixture) => Promise<void>,
-): Promise<void> {
-  const pooler = await startTlsPooler(pki, postgres, options);
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
-}
 
 async function expectToWork(pooler: PoolerFixture): Promise<void> {
   const client = await connectTls(pooler);
@@ -126,40 +112,45 @@ describe('bytes through TLS', () => {
 
 describe('stalls and floods', () => {
   it('end by client_login_timeout at every stage, while others log in', async () => {
-    await withTlsPooler({ settings: { client_login_timeout: 3 } }, async (pooler) => {
-      const stages: Promise<RawClient>[] = [];
-      for (let index = 0; index < 40; index++) {
-        stages.push(
-          RawClient.connect(pooler.target),
-          RawClient.connect(pooler.target).then((client) => {
-            client.send(frontend.sslRequest());
-            return client;
-          }),
-          RawClient.connect(pooler.target).then(async (client) => {
-            client.send(frontend.sslRequest());
-            await client.readBytes(1);
-            client.send(Buffer.from([0x16, 3, 1, 1, 0, 1, 0, 0, 252]));
-            return client;
-          }),
-          RawClient.connect(pooler.target).then((client) => {
-            client.send(Buffer.from([0x16, 3, 1]));
-            return client;
-          }),
-          connectTls(pooler),
-        );
-      }
-      const stalled = await Promise.all(stages);
-      await expectToWork(pooler);
-      for (const client of stalled) {
-        await client.readToEnd(15_000);
-        client.destroy();
-      }
-      await expectToWork(pooler);
-    });
+    await withTlsPooler(
+      pki,
+      postgres,
+      { settings: { client_login_timeout: 3 } },
+      async (pooler) => {
+        const stages: Promise<RawClient>[] = [];
+        for (let index = 0; index < 40; index++) {
+          stages.push(
+            RawClient.connect(pooler.target),
+            RawClient.connect(pooler.target).then((client) => {
+              client.send(frontend.sslRequest());
+              return client;
+            }),
+            RawClient.connect(pooler.target).then(async (client) => {
+              client.send(frontend.sslRequest());
+              await client.readBytes(1);
+              client.send(Buffer.from([0x16, 3, 1, 1, 0, 1, 0, 0, 252]));
+              return client;
+            }),
+            RawClient.connect(pooler.target).then((client) => {
+              client.send(Buffer.from([0x16, 3, 1]));
+              return client;
+            }),
+            connectTls(pooler),
+          );
+        }
+        const stalled = await Promise.all(stages);
+        await expectToWork(pooler);
+        for (const client of stalled) {
+          await client.readToEnd(15_000);
+          client.destroy();
+        }
+        await expectToWork(pooler);
+      },
+    );
   });
 
   it('survive clients that vanish in the middle of a handshake', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       for (const cut of [1, 5, 50]) {
         const client = await RawClient.connect(pooler.target);
         client.send(frontend.sslRequest());
@@ -178,7 +169,7 @@ describe('stalls and floods', () => {
   });
 
   it('refuse renegotiation', async () => {
-    await withTlsPooler({}, async (pooler) => {
+    await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const client = await connectTls(pooler, { maxVersion: 'TLSv1.2' });
       await client.login(LOGIN);
       const socket = tlsSocketOf(client);

@@ -2,8 +2,6 @@ import { startPooler } from './pooler-fixture.ts';
 import type { PoolerFixture } from './pooler-fixture.ts';
 import type { PostgresHandle } from './postgres-fixture.ts';
 import { quoteIdentifier, quoteLiteral } from './postgres-fixture.ts';
-import type { LoginOptions } from './raw-client.ts';
-import { refusalOf } from './refusal.ts';
 import { waitFor } from './wait-for.ts';
 
 /** Superuser that runs `auth_query`, trusted by the server. */
@@ -59,19 +57,6 @@ export async function withAuthQuery(
   } finally {
     await pooler.kill();
   }
-}
-
-/** Logs in, asks the server for its user, and leaves. */
-export async function sessionUser(pooler: PoolerFixture, options: LoginOptions): Promise<string> {
-  const client = await pooler.login(options);
-  const rows = await client.query('SELECT session_user AS name');
-  await client.close();
-  return rows[0]?.['name'] ?? '';
-}
-
-/** The error of a login that must fail. */
-export function refuse(pooler: PoolerFixture, options: LoginOptions): Promise<string> {
-  return refusalOf(pooler.login(options));
 }
 
 /** Makes the user of `auth_query`. */

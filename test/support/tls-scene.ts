@@ -49,6 +49,22 @@ export function startTlsPooler(
   return startPooler(tlsPoolerOptions(pki, target, options));
 }
 
+/** Runs `body` with a pooler of its own that offers TLS; it must end in good order. */
+export async function withTlsPooler(
+  pki: TestPki,
+  target: PostgresHandle | FakeServer,
+  options: TlsPoolerOptions,
+  body: (pooler: PoolerFixture) => Promise<void>,
+): Promise<void> {
+  const pooler = await startTlsPooler(pki, target, options);
+  try {
+    await body(pooler);
+    await pooler.stop();
+  } finally {
+    await pooler.kill();
+  }
+}
+
 /** The options of {@link startTlsPooler}, for poolers that must not start. */
 export function tlsPoolerOptions(
   pki: TestPki,
