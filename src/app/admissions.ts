@@ -233,9 +233,9 @@ export class Admissions implements ClientHost {
     const { scramKeys } = success;
     const found = this.#found.get(client);
     if (found !== undefined && identity.database !== null) {
-      this.#pooler.keepProved(identity.database, found, scramKeys);
+      this.#pooler.serverCredentials.keepProved(identity.database, found, scramKeys);
     } else if (scramKeys !== null) {
-      this.#pooler.learnKeys(identity.user.name, scramKeys);
+      this.#pooler.serverCredentials.learnKeys(identity.user.name, scramKeys);
     }
   }
 

@@ -1,12 +1,7 @@
 import type { Socket } from 'node:net';
-import type { ServerCredential } from '../auth/credentials.ts';
 import { Credentials } from '../auth/credentials.ts';
-import type { FoundUser } from '../auth/auth-query.ts';
 import { PasswordDeriver } from '../auth/password-derivation.ts';
-import type { ScramKeys } from '../auth/scram-crypto.ts';
-import { parseSecret, type Secret } from '../auth/secret.ts';
 import { UserLookups } from '../auth/user-lookups.ts';
-import { parseUsersFile } from '../auth/users-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
@@ -42,14 +37,11 @@ import { LoginPlanner } from './login-planner.ts';
 import type { PasswordReader } from './password-reader.ts';
 import { Peers } from './peers.ts';
 import { PoolerModes } from './pooler-modes.ts';
-import {
-  passwordSourceOf,
-  ServerPasswords,
-  type CredentialOutcome,
-  type PasswordSource,
-} from './server-passwords.ts';
+import { ServerCredentials } from './server-credentials.ts';
+import { ServerPasswords } from './server-passwords.ts';
 import { SocketTuner } from './socket-tuner.ts';
 import { TlsKeeper } from './tls-keeper.ts';
+import { UsersLoader } from './users-loader.ts';
 
 /** What a pooler needs from the process it runs in. */
 export interface PoolerEnvironment {
@@ -70,9 +62,6 @@ export interface PoolerEnvironment {
 
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
 const MAX_DERIVATIONS = 2;
-
-/** Values of `auth_type` with which somebody else may judge passwords. */
-const PASSWORD_JUDGES: readonly string[] = ['hba', 'ldap', 'pam'];
 
 /** Settings that say how clients log in, with the files that belong to them. */
 const ACCESS_SETTINGS = ['authType', 'authHbaFile', 'authIdentFile', 'authLdapOptions'] as const;
@@ -97,6 +86,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   readonly authQueries: AuthQueries;
   readonly planner: LoginPlanner;
   readonly passwords: ServerPasswords;
+  readonly serverCredentials: ServerCredentials;
+  readonly users = new UsersLoader(this);
   readonly keys: CancelKeys;
   readonly broker: CancelBroker;
   readonly peers: Peers;
@@ -115,8 +106,6 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   /** Closed client connections whose sockets linger. */
   readonly lingering = new Set<ClientConnection>();
   #config: Config;
-  /** What `auth_file` was read from: name, state of the file, settings; null for nothing. */
-  #usersStamp: string | null = null;
   #nextId = 1;
 
   constructor(config: Config, environment: PoolerEnvironment) {
@@ -143,8 +132,6 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       randomBytes: (bytes) => this.randomBytes(bytes),
     });
     this.loginMethods = new LoginMethods(this);
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
-    const pooler = this;
     this.link = new LinkHost(
       this.tracked,
       config.settings.maxPacketSizeBytes,
@@ -152,20 +139,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       requestKinds(config.settings.disablePqexec),
     );
     this.peers = this.#makePeers(config);
-    this.broker = new CancelBroker(this.keys, {
-      logger: environment.logger,
-      get cancelWaitTimeoutMs() {
-        return pooler.settings.cancelWaitTimeoutMs;
-      },
-      nowMs: () => environment.clock.nowMs(),
-      targetOf: (server) => ({
-        connect: connectOptions(server.place, this.settings, this.lookup),
-        tls: server.tls === '' ? null : server.openedTls,
-      }),
-      serverOf: (client) => this.#serverOf(client.link?.server ?? null),
-      forwardToPeer: (requester, processId, secret) =>
-        this.peers.forward(requester, processId, secret),
-    });
+    this.broker = this.#makeBroker();
     this.tls = this.#makeTlsKeeper();
     const { resolvConf } = config.settings;
     const resolver = new SystemResolver({
@@ -179,6 +153,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
     this.passwords = this.#makePasswords();
+    this.serverCredentials = new ServerCredentials(this);
     this.authQueries = this.#makeAuthQueries();
     this.lookups = new UserLookups({
       run: (source, user, done) => this.authQueries.run(source, user, done),
@@ -186,9 +161,28 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => this.nowMs(),
     });
     this.planner = this.#makePlanner();
-    this.loadUsers();
+    this.users.load();
     this.loginMethods.load();
     this.#adviseOnCredentials();
+  }
+
+  #makeBroker(): CancelBroker {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
+    const pooler = this;
+    return new CancelBroker(this.keys, {
+      logger: this.logger,
+      get cancelWaitTimeoutMs() {
+        return pooler.settings.cancelWaitTimeoutMs;
+      },
+      nowMs: () => this.nowMs(),
+      targetOf: (server) => ({
+        connect: connectOptions(server.place, this.settings, this.lookup),
+        tls: server.tls === '' ? null : server.openedTls,
+      }),
+      serverOf: (client) => this.#serverOf(client.link?.server ?? null),
+      forwardToPeer: (requester, processId, secret) =>
+        this.peers.forward(requester, processId, secret),
+    });
   }
 
   #makePasswords(): ServerPasswords {
@@ -255,7 +249,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     const removed = this.registry.applyConfig(next);
     this.lookups.clear();
     this.passwords.retain(this.registry.databases);
-    this.loadUsers();
+    this.users.load();
     for (const id of this.peers.applyConfig(next)) {
       const problem = `dropping peer ${String(id)} as it does not exist anymore`;
       this.logger.warn('config_warning', { problem });
@@ -284,14 +278,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     const before = this.settings;
     this.#config = next;
     this.link.maxPacketSizeBytes = next.settings.maxPacketSizeBytes;
-    const { authFile, authType, scramIterations } = next.settings;
-    if (
-      authFile !== before.authFile ||
-      authType !== before.authType ||
-      scramIterations !== before.scramIterations
-    ) {
-      this.loadUsers();
-    }
+    this.users.onSettingsChanged(before);
     if (ACCESS_SETTINGS.some((name) => next.settings[name] !== before[name])) {
       this.loginMethods.load();
     }
@@ -304,43 +291,6 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     for (const problem of adviseOnCredentials(this.#config, this.credentials)) {
       this.logger.warn('config_warning', { problem });
     }
-  }
-
-  /**
-   * Reads `auth_file` if it has changed since. Problems are logged; what could be read counts.
-   *
-   * @source PgBouncer, RELOAD: the file is read again only if what stat tells of it has changed
-   */
-  loadUsers(): void {
-    const { authFile, authType, scramIterations } = this.settings;
-    if (!PASSWORD_JUDGES.includes(authType)) {
-      this.credentials.forgetPasswords();
-    }
-    if (authFile === null || authFile === '') {
-      this.#usersStamp = null;
-      this.credentials.load(new Map(), scramIterations);
-      return;
-    }
-    const fileStamp = this.environment.fileStamp(authFile);
-    const stamp = fileStamp === null ? null : [authFile, fileStamp, scramIterations].join('\0');
-    if (stamp !== null && stamp === this.#usersStamp) {
-      return;
-    }
-    this.#usersStamp = stamp;
-    let text: string;
-    try {
-      text = this.environment.readText(authFile);
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#usersStamp = null;
-      this.logger.error('auth_file_problem', { file: authFile, problem });
-      return;
-    }
-    const { users, problems } = parseUsersFile(authFile, text);
-    for (const problem of problems) {
-      this.logger.error('auth_file_problem', problem);
-    }
-    this.credentials.load(users, scramIterations);
   }
 
   // ---- time and chance ----
@@ -467,74 +417,8 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       .filter((server) => server instanceof ServerConnection);
   }
 
-  credentialOf(pool: RelayPool): ServerCredential {
-    const source = this.#passwordSourceOf(pool);
-    if (source !== null) {
-      return this.passwords.known(source);
-    }
-    const { user, password } = pool.database.config;
-    // `auth_user` may be somebody else than who clients are at the server.
-    if (user === pool.user.name && password !== '') {
-      return { secret: parseSecret(password), keys: null };
-    }
-    return this.credentials.serverSecret(pool.user.name, pool.database.name);
-  }
-
-  #passwordSourceOf(pool: RelayPool): PasswordSource | null {
-    const { config } = pool.database;
-    return config.user === pool.user.name ? passwordSourceOf(config) : null;
-  }
-
-  fetchCredential(pool: RelayPool, done: (outcome: CredentialOutcome) => void): void {
-    const source = this.#passwordSourceOf(pool);
-    if (source === null) {
-      done(this.credentialOf(pool));
-    } else {
-      this.passwords.get(source, done);
-    }
-  }
-
-  onCredentialAccepted(pool: RelayPool, secret: Secret): void {
-    const source = this.#passwordSourceOf(pool);
-    if (source !== null) {
-      this.passwords.onAccepted(source, secret);
-    }
-  }
-
-  onCredentialRefused(pool: RelayPool, secret: Secret): boolean {
-    const source = this.#passwordSourceOf(pool);
-    return source !== null && this.passwords.onRefused(source, secret);
-  }
-
-  /** A client has proved the keys of a user of `auth_file`. */
-  learnKeys(user: string, keys: ScramKeys): void {
-    const isNew = this.credentials.serverSecret(user).keys === null;
-    if (this.credentials.learnKeys(user, keys) && isNew) {
-      this.#retryLogins((pool) => pool.user.name === user);
-    }
-  }
-
-  /** A client has logged in as a user whom `auth_query` found. */
-  keepProved(database: Database, found: FoundUser, keys: ScramKeys | null): void {
-    if (this.credentials.keepProved(database.name, found, keys)) {
-      this.#retryLogins((pool) => pool.database === database && pool.user.name === found.name);
-    }
-  }
-
-  /** What is known now may let logins succeed that have failed before. */
-  #retryLogins(isConcerned: (pool: RelayPool) => boolean): void {
-    for (const pool of this.registry.pools.filter(isConcerned)) {
-      pool.onCredentialChanged();
-    }
-  }
-
-  /**
-   * A SCRAM verifier alone logs in to no server that asks for a password: the keys behind it come
-   * with the first client. One attempt finds out whether this server asks.
-   */
   mayWarmUp(pool: RelayPool): boolean {
-    const { secret, keys } = this.credentialOf(pool);
-    return secret.kind !== 'scram' || keys !== null || pool.lastLoginError === null;
+    return this.serverCredentials.mayWarmUp(pool);
   }
 
   cancel(server: ServerConnection): void {

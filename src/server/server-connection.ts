@@ -1,30 +1,18 @@
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Secret } from '../auth/secret.ts';
 import type { LinkedList } from '../base/linked-list.ts';
-import { ResolveError } from '../net/resolver.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
-import { judgeSslAnswer, SSL_REQUEST } from '../net/ssl-request.ts';
-import {
-  beginOpenedTls,
-  describeHandshakeError,
-  describeTls,
-  judgeOpenedTls,
-  peerEndPointHash,
-  type OpenedTls,
-} from '../net/tls-upgrade.ts';
+import type { OpenedTls } from '../net/tls-upgrade.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
-import { PROTOCOL_3_0 } from '../protocol/codes.ts';
 import { TERMINATE } from '../protocol/pg-protocol.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import { writeStartupMessage } from '../protocol/startup-writer.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import type { ServerHost } from './server-host.ts';
-import { ServerLogin, type LoginResult } from './server-login.ts';
-import { questionStartupParameters, serverStartupParameters } from './server-startup.ts';
+import { ServerOpening, type OpenedServer, type OpeningPort } from './server-opening.ts';
 import {
   connectOptions,
   openedTls,
@@ -33,14 +21,11 @@ import {
   type ServerTarget,
 } from './server-target.ts';
 
-/** SQLSTATEs by which a server refuses a user and a password. */
-const CREDENTIAL_REFUSED: ReadonlySet<string> = new Set(['28P01', '28000']);
-
 /** Smallest part of `server_lifetime` that a connection lives: spreads the reconnects of a pool. */
 const MIN_LIFETIME_SHARE = 0.8;
 
 /** One connection to PostgreSQL. */
-export class ServerConnection implements ServerEnd, StreamHandler {
+export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   // Membership in a list of the pool
   listPrev: ServerEnd | null = null;
   listNext: ServerEnd | null = null;
@@ -74,14 +59,11 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   readonly #stream: SocketStream;
   /** As {@link target}, with the numeric address once connected. */
   #place: ServerTarget;
-  #login: ServerLogin | null;
+  readonly #opening: ServerOpening;
+  /** Whether it has logged in. */
+  #isOpen = false;
   /** Why the login has failed; null while it has not. */
   #failure: string | null = null;
-  /** What it logs in with. */
-  #secret: Secret;
-  /** What comes before the login: the answer to SSLRequest, then the handshake. */
-  #opening: 'ssl_answer' | 'handshake' | 'done' = 'done';
-  #channelBinding: Buffer | null = null;
   /** What the server reported at login, until the connect query is done. */
   #welcome: ReadonlyMap<string, string> = new Map();
   #isPausedByLink = false;
@@ -104,28 +86,13 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     this.connectedWallMs = host.wallMs();
     this.lastActivityMs = this.connectedAtMs;
     this.lifetimeShare = 1 - (1 - MIN_LIFETIME_SHARE) * host.random();
-    const credential = host.credentialOf(pool);
-    this.#secret = credential.secret;
-    this.#login = new ServerLogin(
-      {
-        user: pool.user.name,
-        ...credential,
-        channelBinding: () => this.#channelBinding,
-        deriver: host.deriver,
-        minIterations: host.settings.serverScramMinIterations,
-        random: (bytes) => host.randomBytes(bytes),
-      },
-      (message) => this.#stream.write(message),
-      (result) => {
-        this.#onLoginResult(result);
-      },
-    );
+    this.#opening = new ServerOpening(this, host);
     pool.addServer(this);
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
     this.openedTls = openedTls(this.target, host.serverTls);
     if (host.logger.isDebug) {
-      host.logger.debug('server_launched', this.#logFields());
+      host.logger.debug('server_launched', this.logFields());
     }
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
@@ -170,154 +137,27 @@ export class ServerConnection implements ServerEnd, StreamHandler {
       this.#host.tune(this.#stream.socket);
     }
     if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', { ...this.#logFields(), ...this.#localFields() });
+      this.#host.logger.info('server_connected', { ...this.logFields(), ...this.#localFields() });
     }
-    const tls = this.openedTls;
-    if (tls === null) {
-      this.#authenticate();
-    } else if (tls.isDirect) {
-      this.#startTls(tls);
-    } else {
-      this.#opening = 'ssl_answer';
-      this.#stream.write(SSL_REQUEST);
-    }
+    this.#opening.begin();
   }
 
-  #onSslAnswer(tls: OpenedTls, chunk: Buffer): void {
-    const answer = judgeSslAnswer(chunk, tls.isRequired);
-    if (answer === 'begin_tls') {
-      this.#startTls(tls);
-    } else if (answer === 'go_on_plain') {
-      this.#opening = 'done';
-      this.#authenticate();
-    } else {
-      this.#host.logger.warn('server_connect_failed', {
-        ...this.#logFields(),
-        error: answer.refusal,
-      });
-      this.#failSecurity(answer.refusal);
-    }
-  }
-
-  #startTls(tls: OpenedTls): void {
-    this.#opening = 'handshake';
-    this.#stream.startTls((socket) => beginOpenedTls(socket, tls), null);
+  startTls(begin: (socket: Socket) => TLSSocket): void {
+    this.#stream.startTls(begin, null);
   }
 
   onStreamSecure(socket: TLSSocket): void {
-    const tls = this.openedTls;
-    if (tls === null || this.isClosed) {
-      return;
-    }
-    const problem = judgeOpenedTls(socket, tls);
-    if (problem !== null) {
-      this.#failHandshake(`handshake failed: ${problem}`);
-      return;
-    }
-    this.tls = describeTls(socket).text;
-    this.#channelBinding = peerEndPointHash(socket);
-    this.#opening = 'done';
+    this.#opening.onSecure(socket);
+  }
+
+  onSecured(text: string): void {
+    this.tls = text;
     if (this.#host.settings.logConnections) {
-      this.#host.logger.info('tls_established', { ...this.#logFields(), tls: this.tls });
-    }
-    this.#authenticate();
-  }
-
-  #failHandshake(error: string): void {
-    this.#host.logger.warn('tls_handshake_failed', { ...this.#logFields(), error });
-    this.#failSecurity('TLS startup failed');
-  }
-
-  /** Waiting does not help against this: whoever waits is told. */
-  #failSecurity(problem: string): void {
-    const error = poolerError('serverLoginFailed', problem);
-    this.#failLogin(error, error, problem);
-  }
-
-  #failOpening(problem: string): void {
-    const fallback = poolerError('serverLoginFailed', problem);
-    this.#failLogin(null, { ...fallback, message: problem }, problem);
-  }
-
-  #authenticate(): void {
-    this.#host.fetchCredential(this.pool, (outcome) => {
-      if (this.isClosed) {
-        return;
-      }
-      if ('problem' in outcome) {
-        const error = poolerError('serverLoginFailed', outcome.problem);
-        this.#failLogin(error, error, outcome.problem);
-        return;
-      }
-      this.#secret = outcome.secret;
-      this.#login?.useCredential(outcome);
-      this.#sendStartup();
-    });
-  }
-
-  #sendStartup(): void {
-    const parameters =
-      this.pool.purpose === 'auth_query'
-        ? questionStartupParameters(this.pool, this.#host.settings.authQuerySearchPath)
-        : serverStartupParameters(this.pool, this.#host.link.tracked, this.owner);
-    this.#stream.write(writeStartupMessage(PROTOCOL_3_0, parameters));
-  }
-
-  #onLoginResult(result: LoginResult): void {
-    if (this.isClosed) {
-      return;
-    }
-    switch (result.kind) {
-      case 'going_on':
-        return;
-      case 'refused': {
-        const { sqlstate, message, detail, hint, severity } = result.report;
-        this.#host.logger.warn('server_login_failed', {
-          ...this.#logFields(),
-          sqlstate,
-          error: `${severity} ${message}`,
-        });
-        const isWrong = this.owner === null && CREDENTIAL_REFUSED.has(sqlstate);
-        if (isWrong && this.#host.onCredentialRefused(this.pool, this.#secret)) {
-          // Not a failure yet: who waits goes on waiting, and the next attempt begins at once.
-          this.disconnect(message);
-          return;
-        }
-        const error: PoolerError = {
-          severity: 'FATAL',
-          sqlstate,
-          message,
-          reason: 'server_error',
-          detail: detail === '' ? undefined : detail,
-          hint: hint === '' ? undefined : hint,
-        };
-        this.#failLogin(error, error, message);
-        return;
-      }
-      case 'failed': {
-        const { message, reason, hint } = result;
-        const fields = { ...this.#logFields(), error: reason };
-        this.#host.logger.warn('server_login_failed', hint === null ? fields : { ...fields, hint });
-        const error = this.#loginError(message, reason, hint);
-        this.#failLogin(error, error, message);
-        return;
-      }
-      case 'done':
-        this.#onLoggedIn(result.rest);
+      this.#host.logger.info('tls_established', { ...this.logFields(), tls: text });
     }
   }
 
-  /** A credential that does not fit is for the operator to mend: who reads the error names it. */
-  #loginError(message: string, reason: string, hint: string | null): PoolerError {
-    if (hint === null) {
-      return poolerError('serverLoginFailed', message);
-    }
-    const { user, database } = this.pool;
-    const detail = `User "${user.name}", database "${database.name}": ${reason}.`;
-    return poolerError('serverLoginFailed', message, { detail, hint });
-  }
-
-  #failLogin(error: PoolerError | null, fallback: PoolerError, reason: string): void {
+  onOpeningFailed(error: PoolerError | null, fallback: PoolerError, reason: string): void {
     this.#failure = reason;
     this.#tellLoginFailed(error, fallback);
     this.disconnect(reason);
@@ -333,16 +173,11 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
   }
 
-  #onLoggedIn(rest: Buffer | null): void {
-    const login = this.#login;
-    if (login === null) {
-      return;
-    }
-    this.#login = null;
-    this.#host.onCredentialAccepted(this.pool, this.#secret);
-    this.cancelKey = login.cancelKey;
-    this.#welcome = login.parameters;
-    for (const [name, value] of login.parameters) {
+  onOpened({ cancelKey, parameters, rest }: OpenedServer): void {
+    this.#isOpen = true;
+    this.cancelKey = cancelKey;
+    this.#welcome = parameters;
+    for (const [name, value] of parameters) {
       const index = this.#host.link.tracked.indexOf(name);
       if (index !== -1) {
         this.parameters[index] = value;
@@ -350,7 +185,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     }
     this.isReported = this.parameters.map((value) => value !== null);
     if (this.#host.logger.isDebug) {
-      this.#host.logger.debug('server_logged_in', this.#logFields());
+      this.#host.logger.debug('server_logged_in', this.logFields());
     }
     const { connectQuery } = this.pool.database.config;
     const isQueryWanted = this.pool.purpose === 'clients' && connectQuery !== null;
@@ -368,7 +203,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
 
   onParametersRefused({ severity, message }: ServerReport): void {
     this.#host.logger.error('server_query_failed', {
-      ...this.#logFields(),
+      ...this.logFields(),
       query: 'set_parameters',
       error: `${severity}: ${message}`,
     });
@@ -377,7 +212,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   onUnexpectedMessage(found: string): void {
     const isLinked = this.link.client !== null;
     this.#host.logger.warn('server_message_unexpected', {
-      ...this.#logFields(),
+      ...this.logFields(),
       found,
       isLinked,
     });
@@ -386,7 +221,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
   onConnectQueryDone(error: ServerReport | null): void {
     if (error !== null) {
       this.#host.logger.error('server_query_failed', {
-        ...this.#logFields(),
+        ...this.logFields(),
         query: 'connect_query',
         error: `${error.severity}: ${error.message}`,
       });
@@ -400,17 +235,14 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.isClosed) {
       return;
     }
-    if (this.#login === null) {
+    if (this.#isOpen) {
       this.link.onServerData(chunk, end);
       if (this.#isSuspendWanted) {
         this.suspend();
       }
-    } else if (this.#opening === 'ssl_answer' && this.openedTls !== null) {
-      this.lastActivityMs = this.#host.nowMs();
-      this.#onSslAnswer(this.openedTls, chunk.subarray(0, end));
     } else {
       this.lastActivityMs = this.#host.nowMs();
-      this.#onLoginResult(this.#login.onData(chunk.subarray(0, end)));
+      this.#opening.onData(chunk.subarray(0, end));
     }
   }
 
@@ -430,24 +262,17 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.isClosed) {
       return;
     }
+    if (this.state === ServerState.Login) {
+      this.#opening.onLost(error);
+      return;
+    }
     const cause = error === null ? 'server closed the connection' : describeConnectError(error);
-    if (this.#login === null && this.state !== ServerState.Login) {
-      this.disconnect(this.link.fatal?.message ?? `server conn crashed? (${cause})`);
-      return;
-    }
-    if (this.#opening === 'handshake') {
-      this.#failHandshake(describeHandshakeError(error));
-      return;
-    }
-    this.#host.logger.warn('server_connect_failed', { ...this.#logFields(), error: cause });
-    this.#failOpening(
-      error instanceof ResolveError ? 'server DNS lookup failed' : 'connect failed',
-    );
+    this.disconnect(this.link.fatal?.message ?? `server conn crashed? (${cause})`);
   }
 
   onStreamFault(error: unknown): void {
     this.#host.logger.error('invariant_broken', {
-      ...this.#logFields(),
+      ...this.logFields(),
       error: describeFault(error),
     });
     this.disconnect('internal error');
@@ -556,7 +381,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (this.#host.settings.logDisconnections) {
       const ageMs = this.#host.nowMs() - this.connectedAtMs;
       this.#host.logger.info('server_disconnected', {
-        ...this.#logFields(),
+        ...this.logFields(),
         reason,
         ageSeconds: Math.floor(ageMs / 1000),
       });
@@ -564,8 +389,8 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     if (reason === 'connect timeout') {
       this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
     }
-    this.#login?.dispose();
-    if (this.#login === null) {
+    this.#opening.dispose();
+    if (this.#isOpen) {
       this.#stream.write(TERMINATE);
     }
     this.#stream.destroy();
@@ -579,7 +404,7 @@ export class ServerConnection implements ServerEnd, StreamHandler {
     return address === '' ? {} : { localAddress: address, localPort: port };
   }
 
-  #logFields(): object {
+  logFields(): object {
     const { address, port } = this.remote;
     return {
       server: this.id,

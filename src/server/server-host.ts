@@ -10,6 +10,25 @@ import type { LinkHost } from '../relay/link.ts';
 import type { ServerConnection } from './server-connection.ts';
 import type { HostLookup, HostTurns } from './server-target.ts';
 
+/** What server connections log in with. */
+export interface CredentialPort {
+  /** What is known by now to log in with to the server of `pool`. */
+  of(pool: RelayPool): ServerCredential;
+  /**
+   * Fetches what to log in with, where it is kept outside of the process.
+   *
+   * @param done - Called once, at once or later.
+   */
+  fetch(
+    pool: RelayPool,
+    done: (outcome: ServerCredential | { readonly problem: string }) => void,
+  ): void;
+  /** The server has accepted `secret`. */
+  onAccepted(pool: RelayPool, secret: Secret): void;
+  /** The server has refused `secret`. @returns whether another attempt may fare better at once. */
+  onRefused(pool: RelayPool, secret: Secret): boolean;
+}
+
 /** What server connections need from around them. */
 export interface ServerHost {
   readonly link: LinkHost;
@@ -26,23 +45,9 @@ export interface ServerHost {
   readonly lookup: HostLookup;
   /** How TLS is spoken with servers; null when they are not asked for it. */
   readonly serverTls: ServerTls | null;
-  /** What is known by now to log in with to the server of `pool`. */
-  credentialOf(pool: RelayPool): ServerCredential;
+  readonly serverCredentials: CredentialPort;
   /** Gives the socket of a TCP connection that stands its options. */
   tune(socket: Socket): void;
-  /**
-   * Fetches what to log in with, where it is kept outside of the process.
-   *
-   * @param done - Called once, at once or later.
-   */
-  fetchCredential(
-    pool: RelayPool,
-    done: (outcome: ServerCredential | { readonly problem: string }) => void,
-  ): void;
-  /** The server has accepted `secret`. */
-  onCredentialAccepted(pool: RelayPool, secret: Secret): void;
-  /** The server has refused `secret`. @returns whether another attempt may fare better at once. */
-  onCredentialRefused(pool: RelayPool, secret: Secret): boolean;
   /** Sends a cancel request to the server process behind `server`. */
   cancel(server: ServerConnection): void;
 }
