@@ -18,7 +18,7 @@ import type { PoolHost } from '../pool/pool-host.ts';
 import { PoolRegistry } from '../pool/pool-registry.ts';
 import { ServerState } from '../pool/states.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
-import { LinkHost } from '../relay/link.ts';
+import { LinkHost } from '../relay/link-host.ts';
 import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection } from '../server/server-connection.ts';

@@ -1,18 +1,18 @@
 import { assert } from '../base/assert.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
-import type { Budget, PermitRequest } from './budget.ts';
+import type { PermitRequest } from './budget.ts';
 import type { Database, User } from './database.ts';
 import {
   resolveAuthPoolSettings,
   resolvePoolSettings,
   type PoolSettings,
 } from './effective-settings.ts';
-import { LaunchGate } from './launch-gate.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import type { PoolHost } from './pool-host.ts';
 import { PoolMembers } from './pool-members.ts';
 import { PoolStats } from './pool-stats.ts';
 import { ClientState, ServerState } from './states.ts';
+import { Supply } from './supply.ts';
 
 /** Whom a pool serves: clients, or maitred itself where it asks for the secrets of users. */
 export type PoolPurpose = 'clients' | 'auth_query';
@@ -42,7 +42,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Tracked parameter values that servers of this pool are known to accept, as `name=value`. */
   readonly acceptedValues = new Set<string>();
 
-  readonly #gate = new LaunchGate();
+  readonly #supply: Supply<C, S>;
   /** When it last had a client or a server connection, in clock ms, as exact as the tick. */
   lastUsedMs: number;
   /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
@@ -55,6 +55,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     purpose: PoolPurpose = 'clients',
   ) {
     super(host);
+    this.#supply = new Supply(this, host);
     this.database = database;
     this.user = user;
     this.purpose = purpose;
@@ -74,10 +75,6 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       : resolveAuthPoolSettings(settings, this.database);
   }
 
-  get #budget(): Budget {
-    return this.purpose === 'clients' ? this.host.budget : this.host.authBudget;
-  }
-
   /** Takes over changed settings. */
   applySettings(): void {
     this.limits = this.#resolveLimits();
@@ -94,7 +91,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   }
 
   /** Whether PAUSE or SUSPEND keeps this pool from handing out server connections. */
-  get #isHeld(): boolean {
+  get isHeld(): boolean {
     return this.isPaused || this.host.isSuspended;
   }
 
@@ -123,7 +120,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
    */
   acquire(client: C): S | null {
     assert(client.state === ClientState.Active, 'only an active client can ask');
-    if (this.waitingClients.length === 0 && !this.#isHeld) {
+    if (this.waitingClients.length === 0 && !this.isHeld) {
       const server = this.#takeIdle();
       if (server !== null) {
         this.stats.serverAssignmentCount++;
@@ -140,15 +137,15 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return;
     }
     // The last login failed and no connection is left: waiting would only end in a timeout.
-    if (this.#gate.isFailing && !this.#hasSharedServer() && !this.#isHeld) {
-      const cause = this.#gate.lastError;
+    if (this.#supply.isFailing && !this.#hasSharedServer() && !this.isHeld) {
+      const cause = this.#supply.lastError;
       client.disconnect(
         cause?.reason === 'server_error'
           ? cause
           : poolerError('serverLoginRetry', cause?.message ?? 'connect failed'),
       );
       // Nobody is left waiting, so no tick would try again.
-      this.#launch(true);
+      this.#supply.launch(true);
       return;
     }
     client.waitStartMs = this.host.nowMs();
@@ -192,7 +189,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
    */
   onServerLoggedIn(server: S, welcome: ReadonlyMap<string, string>): void {
     assert(server.state === ServerState.Login, 'a server connection logs in once');
-    this.#gate.onSuccess();
+    this.#supply.onSuccess();
     this.welcome = welcome;
     for (const client of this.welcomeClients.toArray()) {
       client.onWelcomeKnown();
@@ -221,8 +218,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
    * @param error - what to tell clients, or null when they shall rather wait on.
    */
   onServerLoginFailed(error: PoolerError | null, fallback: PoolerError): void {
-    const { serverLoginRetryMs } = this.host.settings;
-    const isPassing = this.#gate.onFailure(error ?? fallback, serverLoginRetryMs);
+    const isPassing = this.#supply.onFailure(error ?? fallback);
     if (error === null || isPassing || this.#hasSharedServer()) {
       return;
     }
@@ -237,7 +233,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Forgets a server connection that is gone and gives its permit back. */
   onServerClosed(server: S): void {
     this.changeServerState(server, ServerState.Closed);
-    this.#budget.release(this);
+    this.#supply.releasePermit();
     // Blocked pools first: this one would take the permit back before they are asked.
     this.host.onPermitReleased(this);
     this.pump();
@@ -327,14 +323,14 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       return 'evicted';
     }
     // A busy pool has no idle connection that could make room for a replication client.
-    if (this.replicationClients.length > 0 && this.loginServers.length === 0 && this.#isFull()) {
+    if (
+      this.replicationClients.length > 0 &&
+      this.loginServers.length === 0 &&
+      this.#supply.isFull
+    ) {
       return 'evicted';
     }
     return null;
-  }
-
-  #isFull(): boolean {
-    return this.limits.poolSize > 0 && this.serverCount >= this.limits.poolSize;
   }
 
   /** Whether `server` has lived as long as it may. */
@@ -393,12 +389,12 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
 
   /** Moves whatever can move: hands out, checks or opens server connections for who waits. */
   pump(): void {
-    if (this.#isHeld) {
+    if (this.isHeld) {
       return;
     }
     this.#serveFromIdle();
     if (this.replicationClients.length > 0) {
-      this.#launchOwn();
+      this.#supply.launchOwn();
     }
     const waiting = this.waitingClients.length;
     if (waiting > this.testedServers.length) {
@@ -409,7 +405,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       }
     }
     if (waiting > this.testedServers.length || this.#isWelcomeWanted()) {
-      this.#launch(true);
+      this.#supply.launch(true);
     }
   }
 
@@ -435,91 +431,22 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     return connectedCount > 0 && connectedCount > activeServers.toArray().filter(isOwned).length;
   }
 
-  /**
-   * Opens the server connection of the replication client that waits longest. An idle connection of
-   * the pool makes room for it; the reserve is not for those who stay.
-   */
-  #launchOwn(): void {
-    const owner = this.replicationClients.head;
-    if (owner === null || this.loginServers.length > 0) {
-      return;
-    }
-    if (this.#isFull()) {
-      // Its end brings this here again.
-      (this.idleServers.tail ?? this.usedServers.tail)?.disconnect('evicted');
-      return;
-    }
-    const { blockedPools, budget } = this.host;
-    if (budget.acquire(this) !== null) {
-      blockedPools.add(this);
-      this.host.evictFor(this);
-      return;
-    }
-    blockedPools.delete(this);
-    this.host.launch(this, owner);
-  }
-
   /** Opens one connection towards `min_pool_size`, if the pool is in use. Evicts nobody. */
   fillToMinimum(): void {
-    const wanted = this.limits.minPoolSize;
-    const isBelowSize = this.limits.poolSize === 0 || this.connectedCount < this.limits.poolSize;
-    const isInUse = this.clientCount > 0 || this.database.config.user !== null;
-    if (this.connectedCount < wanted && isBelowSize && isInUse && !this.#isHeld) {
-      // A failure that could be foreseen would keep clients waiting for `server_login_retry`.
-      if (this.host.mayWarmUp(this)) {
-        this.#launch(false);
-      }
-    }
+    this.#supply.fillToMinimum();
   }
 
   /** Why the last login failed; null once one has succeeded, or before the first. */
   get lastLoginError(): PoolerError | null {
-    return this.#gate.lastError;
+    return this.#supply.lastError;
   }
 
   /** Other credentials are known now: the next login need not fail as the last one did. */
   onCredentialChanged(): void {
-    if (this.#gate.lastError !== null) {
-      this.#gate.onSuccess();
+    if (this.#supply.lastError !== null) {
+      this.#supply.onSuccess();
       this.pump();
     }
-  }
-
-  #launch(mayEvict: boolean): void {
-    const { blockedPools } = this.host;
-    blockedPools.delete(this);
-    if (this.loginServers.length > 0 || !this.#gate.mayTry(this.host.nowMs())) {
-      return;
-    }
-    // Without a welcome nobody can log in, so one connection beyond the size is worth it.
-    const fromReserve = this.#isFull() && this.welcome !== null;
-    if (fromReserve && !this.#mayUseReserve()) {
-      return;
-    }
-    if (this.#budget.acquire(this) !== null) {
-      blockedPools.add(this);
-      if (!mayEvict || !this.host.evictFor(this) || this.#budget.acquire(this) !== null) {
-        return;
-      }
-      blockedPools.delete(this);
-    }
-    if (fromReserve) {
-      this.host.onReserveUsed(this);
-    }
-    this.#gate.onLaunch(this.host.nowMs());
-    this.host.launch(this, null);
-  }
-
-  #mayUseReserve(): boolean {
-    const timeoutMs = this.host.settings.reservePoolTimeoutMs;
-    const { poolSize, reservePoolSize } = this.limits;
-    const head = this.waitingClients.head;
-    return (
-      timeoutMs > 0 &&
-      head !== null &&
-      this.serverCount < poolSize + reservePoolSize &&
-      this.host.nowMs() - head.waitStartMs > timeoutMs
-    );
   }
 
   /**

@@ -70,7 +70,7 @@ export class Cleanup {
   proceed(): void {
     const link = this.#link;
     if (link.transactionStatus !== TransactionStatus.Idle) {
-      link.runInternal('rollback', 'ROLLBACK');
+      link.internal.run('rollback', 'ROLLBACK');
       return;
     }
     if (!link.replies.isAtBoundary) {

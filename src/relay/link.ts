@@ -4,57 +4,14 @@ import {
   readServerReport,
   type ServerReport,
 } from '../protocol/backend-reader.ts';
-import { writeQuery } from '../protocol/pg-protocol.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import { Cleanup } from './cleanup.ts';
 import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
-import {
-  forgetUnreported,
-  parametersDiffer,
-  planParameterChange,
-  rememberAccepted,
-  settleParameters,
-  type TrackedParameters,
-} from './parameter-cache.ts';
+import { InternalQueries } from './internal-queries.ts';
+import type { LinkHost } from './link-host.ts';
 import { ReplyRelay } from './reply-relay.ts';
-import { REQUEST_KINDS } from './request-framer.ts';
 import { RequestRelay } from './request-relay.ts';
-
-/** What the links of a process have in common. */
-export class LinkHost {
-  readonly tracked: TrackedParameters;
-  /** Largest message accepted from either side, in bytes. A field, since it is read per message. */
-  maxPacketSizeBytes: number;
-  /** What the type bytes of clients mean: `RequestKind` by byte. */
-  readonly requestKinds: Uint8Array;
-  /** Monotonic time in ms. */
-  readonly nowMs: () => number;
-
-  constructor(
-    tracked: TrackedParameters,
-    maxPacketSizeBytes: number,
-    nowMs: () => number,
-    kinds: Uint8Array = REQUEST_KINDS,
-  ) {
-    this.tracked = tracked;
-    this.maxPacketSizeBytes = maxPacketSizeBytes;
-    this.nowMs = nowMs;
-    this.requestKinds = kinds;
-  }
-}
-
-/** What maitred itself runs on a server connection; one at a time. */
-export type InternalQuery =
-  | 'none'
-  /** Tracked parameters, ahead of the first request in the same write. */
-  | 'set'
-  /** Tracked parameters with values that the server might refuse: requests wait. */
-  | 'set_first'
-  | 'reset'
-  | 'check'
-  | 'connect'
-  | 'rollback';
 
 /**
  * HOT PATH: guarded by `npm run bench`.
@@ -76,15 +33,13 @@ export class Link {
   transactionStatus: number = TransactionStatus.Idle;
   /** The server has sent a FATAL: it is about to close, and the client knows why. */
   #fatal: ServerReport | null = null;
-  #internal: InternalQuery = 'none';
-  /** An internal query that has ended within the chunk being handled. */
-  #internalDone: InternalQuery = 'none';
-  #internalError: ServerReport | null = null;
-  #pendingKeys: readonly string[] = [];
+  /** Queries of maitred's own. */
+  readonly internal: InternalQueries;
 
   constructor(server: ServerEnd, host: LinkHost) {
     this.server = server;
     this.host = host;
+    this.internal = new InternalQueries(this);
     this.requests = new RequestRelay(this);
     this.replies = new ReplyRelay(this);
     this.#cleanup = new Cleanup(this);
@@ -109,7 +64,7 @@ export class Link {
   get mayPart(): boolean {
     return (
       this.isBetweenTransactions &&
-      this.#internal === 'none' &&
+      this.internal.running === 'none' &&
       this.client?.framer.bodyRemaining === 0 &&
       this.#mayRelease()
     );
@@ -118,36 +73,14 @@ export class Link {
   // ---- pairing ----
 
   /**
-   * Pairs with `client`. Tracked parameters that differ are set in the same write as the first
-   * request if servers of the pool are known to accept the values, and ahead of it otherwise, so
-   * that no request runs under a value that was refused.
+   * Pairs with `client`, whose tracked parameters are set on the way.
    *
    * @returns whether requests may be sent now; otherwise `ClientEnd.onLinkReady` tells when.
    */
   begin(client: ClientEnd): boolean {
     this.client = client;
     client.link = this;
-    const { parameters, pool } = this.server;
-    if (!parametersDiffer(client.parameters, parameters)) {
-      return true;
-    }
-    const plan = planParameterChange(
-      this.host.tracked,
-      client.parameters,
-      parameters,
-      pool.acceptedValues,
-    );
-    this.#pendingKeys = plan.keys;
-    this.#internalError = null;
-    this.ledger.pushSkippedQuery();
-    if (plan.isAccepted) {
-      this.#internal = 'set';
-      this.requests.prefix = writeQuery(plan.sql);
-      return true;
-    }
-    this.#internal = 'set_first';
-    this.server.write(writeQuery(plan.sql));
-    return false;
+    return this.internal.setParameters(client);
   }
 
   /** Pairs for life with the client that the server connection was opened for. */
@@ -197,8 +130,8 @@ export class Link {
       this.#onViolation(violation);
       return;
     }
-    if (this.#internalDone !== 'none') {
-      this.#onInternalDone();
+    if (this.internal.ended !== 'none') {
+      this.internal.settle();
     }
     if (this.ledger.isEmpty) {
       this.#settle();
@@ -231,7 +164,7 @@ export class Link {
       return;
     }
     const { client } = this;
-    if (client === null || this.#internal !== 'none') {
+    if (client === null || this.internal.running !== 'none') {
       return;
     }
     if (this.server.owner !== null) {
@@ -308,8 +241,7 @@ export class Link {
     }
     this.transactionStatus = status;
     if (disposition === Disposition.Skip) {
-      this.#internalDone = this.#internal;
-      this.#internal = 'none';
+      this.internal.onReady();
       return true;
     }
     const { client } = this;
@@ -344,7 +276,7 @@ export class Link {
       return;
     }
     this.server.parameters[index] = parameter.value;
-    if (this.client !== null && this.#internal === 'none') {
+    if (this.client !== null && this.internal.running === 'none') {
       this.client.parameters[index] = parameter.value;
     }
   }
@@ -356,7 +288,7 @@ export class Link {
       this.#fatal = report;
     }
     if (disposition === Disposition.Skip) {
-      this.#internalError ??= report;
+      this.internal.onError(report);
     } else if (this.client === null && this.ledger.isEmpty) {
       this.#fatal ??= report;
     }
@@ -366,63 +298,6 @@ export class Link {
   onCopyInResponse(): void {
     this.requests.stopHoldingBack();
     this.#cleanup.onCopyInResponse();
-  }
-
-  // ---- queries of maitred's own ----
-
-  /** Runs a query of maitred's own on a server connection that nobody uses. */
-  runInternal(kind: InternalQuery, sql: string): void {
-    this.#internal = kind;
-    this.#internalError = null;
-    this.ledger.pushSkippedQuery();
-    this.server.write(writeQuery(sql));
-  }
-
-  #onInternalDone(): void {
-    const done = this.#internalDone;
-    const error = this.#internalError;
-    this.#internalDone = 'none';
-    this.#internalError = null;
-    switch (done) {
-      case 'set':
-      case 'set_first':
-        this.#onParametersSet(done, error);
-        return;
-      case 'reset':
-        forgetUnreported(this.server.parameters, this.server.isReported);
-        // An error in it does not matter, as in PgBouncer: only a lost connection does.
-        this.server.pool.onServerTested(this.server);
-        return;
-      case 'check':
-        this.server.pool.onServerTested(this.server);
-        return;
-      case 'connect':
-        this.server.onConnectQueryDone(error);
-        return;
-      case 'rollback':
-      case 'none':
-    }
-  }
-
-  #onParametersSet(kind: InternalQuery, error: ServerReport | null): void {
-    const { client } = this;
-    if (client === null) {
-      return;
-    }
-    if (error !== null) {
-      this.server.onParametersRefused(error);
-      client.disconnect({
-        ...poolerError('invalidServerParameter'),
-        sqlstate: error.sqlstate,
-        detail: error.message,
-      });
-      return;
-    }
-    rememberAccepted(this.server.pool.acceptedValues, this.#pendingKeys);
-    settleParameters(client.parameters, this.server.parameters, this.server.isReported);
-    if (kind === 'set_first') {
-      client.onLinkReady();
-    }
   }
 
   // ---- ends ----

@@ -194,7 +194,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     } else if (!isQueryWanted || connectQuery === '') {
       this.pool.onServerLoggedIn(this, this.#welcome);
     } else {
-      this.link.runInternal('connect', connectQuery);
+      this.link.internal.run('connect', connectQuery);
     }
     if (rest !== null && !this.isClosed) {
       this.link.onServerData(rest, rest.length);
@@ -361,11 +361,11 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   // ---- the pool's wishes ----
 
   startReset(): void {
-    this.link.runInternal('reset', this.#host.settings.serverResetQuery);
+    this.link.internal.run('reset', this.#host.settings.serverResetQuery);
   }
 
   startCheck(): void {
-    this.link.runInternal('check', this.#host.settings.serverCheckQuery ?? '');
+    this.link.internal.run('check', this.#host.settings.serverCheckQuery ?? '');
   }
 
   requestCancel(): void {

@@ -6,7 +6,7 @@ import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { ServerTls } from '../net/tls-upgrade.ts';
 import type { RelayPool } from '../relay/ends.ts';
-import type { LinkHost } from '../relay/link.ts';
+import type { LinkHost } from '../relay/link-host.ts';
 import type { ServerConnection } from './server-connection.ts';
 import type { HostLookup, HostTurns } from './server-target.ts';
 

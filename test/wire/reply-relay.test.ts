@@ -309,7 +309,7 @@ describe('ReplyRelay: what a server may not send', () => {
     const fixture = new RelayFixture();
     const server = fixture.addServer();
     fixture.pool.acquire(fixture.addClient());
-    server.link.runInternal('check', 'SELECT 1');
+    server.link.internal.run('check', 'SELECT 1');
     replyChunks(server, [b.readyForQuery('X')]);
     expect(server.closeReason).toMatch(/^unexpected message/);
   });

@@ -422,7 +422,7 @@ describe("Link: maitred's own queries", () => {
     ['with an error', ERROR, 'bad value'],
   ])('the connect query ends %s and is reported', (_how, reply, message) => {
     const server = new RelayFixture().addNewServer();
-    server.link.runInternal('connect', 'SELECT 1');
+    server.link.internal.run('connect', 'SELECT 1');
     server.reply(reply, b.readyForQuery('I'));
     expect(server.connectQueryError?.message ?? null).toBe(message);
     expect(server.state).toBe('idle');

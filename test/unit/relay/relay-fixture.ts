@@ -9,7 +9,8 @@ import { ClientState, ServerState } from '../../../src/pool/states.ts';
 import type { ServerReport } from '../../../src/protocol/backend-reader.ts';
 import type { PoolerError } from '../../../src/protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../../../src/relay/ends.ts';
-import { Link, LinkHost } from '../../../src/relay/link.ts';
+import { LinkHost } from '../../../src/relay/link-host.ts';
+import { Link } from '../../../src/relay/link.ts';
 import { TrackedParameters, type ParameterValues } from '../../../src/relay/parameter-cache.ts';
 import { RequestFramer } from '../../../src/relay/request-framer.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
@@ -293,11 +294,11 @@ export class FakeServer implements ServerEnd {
   }
 
   startReset(): void {
-    this.link.runInternal('reset', this.#resetQuery);
+    this.link.internal.run('reset', this.#resetQuery);
   }
 
   startCheck(): void {
-    this.link.runInternal('check', 'SELECT 1');
+    this.link.internal.run('check', 'SELECT 1');
   }
 
   disconnect(reason: string): void {

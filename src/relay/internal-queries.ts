@@ -1,0 +1,140 @@
+import type { ServerReport } from '../protocol/backend-reader.ts';
+import { writeQuery } from '../protocol/pg-protocol.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import type { ClientEnd } from './ends.ts';
+import type { Link } from './link.ts';
+import {
+  forgetUnreported,
+  parametersDiffer,
+  planParameterChange,
+  rememberAccepted,
+  settleParameters,
+} from './parameter-cache.ts';
+
+/** What maitred itself runs on a server connection; one at a time. */
+export type InternalQuery =
+  | 'none'
+  /** Tracked parameters, ahead of the first request in the same write. */
+  | 'set'
+  /** Tracked parameters with values that the server might refuse: requests wait. */
+  | 'set_first'
+  | 'reset'
+  | 'check'
+  | 'connect'
+  | 'rollback';
+
+/** The queries of maitred's own on one server connection. Their replies reach no client. */
+export class InternalQueries {
+  readonly #link: Link;
+  running: InternalQuery = 'none';
+  /** One that has ended within the chunk being handled. */
+  ended: InternalQuery = 'none';
+  #error: ServerReport | null = null;
+  /** The parameters being set, as the pool remembers what its servers accept. */
+  #keys: readonly string[] = [];
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  /** Runs `sql` on a server connection that nobody uses. */
+  run(kind: InternalQuery, sql: string): void {
+    this.#expect(kind);
+    this.#link.server.write(writeQuery(sql));
+  }
+
+  #expect(kind: InternalQuery): void {
+    this.running = kind;
+    this.#error = null;
+    this.#link.ledger.pushSkippedQuery();
+  }
+
+  /**
+   * Sets the tracked parameters of `client` that differ: in the same write as the first request if
+   * servers of the pool are known to accept the values, and ahead of it otherwise, so that no
+   * request runs under a value that was refused.
+   *
+   * @returns whether requests may be sent now; otherwise `ClientEnd.onLinkReady` tells when.
+   */
+  setParameters(client: ClientEnd): boolean {
+    const { server, host, requests } = this.#link;
+    const { parameters, pool } = server;
+    if (!parametersDiffer(client.parameters, parameters)) {
+      return true;
+    }
+    const plan = planParameterChange(
+      host.tracked,
+      client.parameters,
+      parameters,
+      pool.acceptedValues,
+    );
+    this.#keys = plan.keys;
+    if (plan.isAccepted) {
+      this.#expect('set');
+      requests.prefix = writeQuery(plan.sql);
+      return true;
+    }
+    this.run('set_first', plan.sql);
+    return false;
+  }
+
+  /** The server has sent an error instead of what was asked for. */
+  onError(report: ServerReport): void {
+    this.#error ??= report;
+  }
+
+  /** The ReadyForQuery of the one that runs has come. */
+  onReady(): void {
+    this.ended = this.running;
+    this.running = 'none';
+  }
+
+  /** Acts on the one that has ended, once its chunk has been handled. */
+  settle(): void {
+    const { ended } = this;
+    const error = this.#error;
+    this.ended = 'none';
+    this.#error = null;
+    const { server } = this.#link;
+    switch (ended) {
+      case 'set':
+      case 'set_first':
+        this.#onParametersSet(ended, error);
+        return;
+      case 'reset':
+        forgetUnreported(server.parameters, server.isReported);
+        // An error in it does not matter, as in PgBouncer: only a lost connection does.
+        server.pool.onServerTested(server);
+        return;
+      case 'check':
+        server.pool.onServerTested(server);
+        return;
+      case 'connect':
+        server.onConnectQueryDone(error);
+        return;
+      case 'rollback':
+      case 'none':
+    }
+  }
+
+  #onParametersSet(kind: InternalQuery, error: ServerReport | null): void {
+    const { client, server } = this.#link;
+    if (client === null) {
+      return;
+    }
+    if (error !== null) {
+      server.onParametersRefused(error);
+      client.disconnect({
+        ...poolerError('invalidServerParameter'),
+        sqlstate: error.sqlstate,
+        detail: error.message,
+      });
+      return;
+    }
+    rememberAccepted(server.pool.acceptedValues, this.#keys);
+    settleParameters(client.parameters, server.parameters, server.isReported);
+    if (kind === 'set_first') {
+      client.onLinkReady();
+    }
+  }
+}
