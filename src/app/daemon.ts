@@ -42,19 +42,20 @@ export function startDaemon({ script, args }: DaemonCommand): Promise<StartRepor
     const chunks: Buffer[] = [];
     const reports = child.stdio[REPORT_FD];
     reports?.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const report = (): StartReport | null => readReport(Buffer.concat(chunks).toString());
     reports?.once('close', () => {
-      const report = readReport(Buffer.concat(chunks).toString());
-      if (report !== null) {
-        resolve(report);
+      const told = report();
+      if (told !== null) {
+        resolve(told);
       }
     });
     child.once('error', (error) => {
       resolve({ isUp: false, problem: `failed to start the daemon: ${error.message}` });
     });
-    // Comes behind what was in the pipe.
+    // Comes behind what was in the pipe, but maybe before the end of the pipe is told above.
     child.once('close', (code, signal) => {
       const end = signal ?? `code ${String(code)}`;
-      resolve({ isUp: false, problem: `the daemon ended at start with ${end}` });
+      resolve(report() ?? { isUp: false, problem: `the daemon ended at start with ${end}` });
     });
   });
 }
