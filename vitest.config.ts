@@ -12,12 +12,14 @@ const FOLDERS: Readonly<Record<string, string[]>> = {
   integration: ['test/integration/**/*.test.ts', 'test/security/**/*.test.ts'],
 };
 
-/** Pure tests: in parallel, without network. */
+/** Pure tests: in parallel, without network. Files share processes: they leave nothing behind. */
 function pureProject(name: string): TestProjectInlineConfiguration {
   return {
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
+      pool: 'forks',
+      isolate: false,
       testTimeout: PURE_TIMEOUT_MS,
       sequence: { groupOrder: 0 },
     },
@@ -54,14 +56,11 @@ function projects(): TestProjectInlineConfiguration[] {
   const memory = serverProject('memory', 3);
   // Takes as long as it is told to: `npm run fuzz`.
   const isFuzz = (process.env['FUZZ_SECONDS'] ?? '') !== '';
-  const fuzz = pureProject('fuzz');
   return [
     ...['unit', 'wire', 'tidy'].map((name) => ({ name, project: pureProject(name) })),
     { name: 'integration', project: serverProject('integration', 1) },
     { name: 'conformance', project: serverProject('conformance', 2) },
-    ...(isFuzz
-      ? [{ name: 'fuzz', project: { test: { ...fuzz.test, pool: 'forks' as const } } }]
-      : []),
+    ...(isFuzz ? [{ name: 'fuzz', project: pureProject('fuzz') }] : []),
     { name: 'memory', project: { test: { ...memory.test, execArgv: ['--expose-gc'] } } },
   ]
     .filter(({ name }) => hasTests(name))
