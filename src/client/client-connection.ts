@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { AuthSuccess } from '../auth/client-authenticator.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream } from '../net/socket-stream.ts';
@@ -13,17 +12,14 @@ import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
 import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
-import type { CancelProgress, ClientHost, Identity } from './client-host.ts';
+import { ClientArrival } from './client-arrival.ts';
+import type { CancelProgress, ClientHost, ConsoleDialogue, Identity } from './client-host.ts';
 import { clientLogFields, logClientClosed, logErrorSent } from './client-log.ts';
-import { ClientLogin, type LoginPort } from './client-login.ts';
 import { requestError, WAIT_NOTICE, type RequestProblem } from './client-texts.ts';
 import { ClientSecurity } from './client-tls.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
-import { Entrance } from './entrance.ts';
-import { judgeStartup } from './judge-startup.ts';
 import { ReadingGate } from './reading-gate.ts';
 import { RequestIntake } from './request-intake.ts';
-import { sessionParameters, writeAuthenticated, writeParameters, writeWelcome } from './welcome.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -73,12 +69,9 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly #host: ClientHost;
   readonly #peer: PeerCredential | null;
   readonly #stream: SocketStream;
-  #login: ClientLogin | null;
-  readonly #entrance: Entrance;
+  readonly #arrival: ClientArrival;
   #console: ConsoleCarrier | null = null;
   #intake: RequestIntake | null = null;
-  /** Bytes that came behind the last message of the login. */
-  #early: Buffer | null = null;
   readonly #reading: ReadingGate;
   #isSuspendWanted = false;
 
@@ -96,8 +89,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.security = new ClientSecurity(this, host);
     this.connectedAtMs = host.nowMs();
     this.lastRequestMs = this.connectedAtMs;
-    this.#entrance = new Entrance(this, host);
-    this.#login = new ClientLogin(this.#loginPort(), host);
+    this.#arrival = new ClientArrival(this, host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
     this.#reading = new ReadingGate(this.#stream, this);
@@ -108,13 +100,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Begins the login, once the host knows the connection. May end it, or another one, at once. */
   begin(): void {
-    this.#entrance.open();
+    this.#arrival.open();
   }
 
   /** Address and port of the client, as a PROXY header says; `unix` on a unix socket. */
   get remote(): { readonly address: string; readonly port: number } {
     const own = this.unixPath === null ? this.#stream.remote : { address: 'unix', port: 0 };
-    return this.#entrance.proxiedFrom ?? own;
+    return this.#arrival.proxiedFrom ?? own;
   }
 
   /** Whether the client is on a unix socket, be it that of a proxy: it has no port then. */
@@ -124,7 +116,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Whether a proxy stands between: what the system tells of the peer is told of the proxy. */
   get isProxied(): boolean {
-    return this.#entrance.proxiedFrom !== null;
+    return this.#arrival.proxiedFrom !== null;
   }
 
   /** The process at the other end of a unix socket; null where it cannot be told, or is a proxy. */
@@ -156,75 +148,31 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   /** The turn of a login that was held has come. */
   proceedLogin(): void {
     this.resumeReading();
-    this.#login?.proceed();
+    this.#arrival.proceed();
   }
 
   /** Ends a login on account of what others do. */
   refuseLogin(error: PoolerError): void {
-    this.#refuse(error, error.message);
+    this.#arrival.refuse(error, error.message);
   }
 
-  #loginPort(): LoginPort {
-    return {
-      security: this.security,
-      send: (message) => {
-        this.#stream.write(message);
-      },
-      startTls: (hello) => {
-        this.security.begin(this.#stream, hello);
-      },
-      gate: (startup) => this.#entrance.ask(startup),
-      onStartup: (startup) => judgeStartup(this, this.#host, startup),
-      onCancelRequest: (processId, secret) => {
-        this.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
-        this.#host.cancel(this, processId, secret);
-      },
-      onAuthenticated: (success, rest) => {
-        this.#onAuthenticated(success, rest);
-      },
-      onRefused: (error, reason) => {
-        this.#refuse(error, reason);
-      },
-    };
+  /** Writes what is owed before any request. @param message - owned. */
+  send(message: Buffer): void {
+    this.#stream.write(message);
+  }
+
+  /** Goes on inside TLS. @param hello - owned bytes of its handshake that have been read, or null. */
+  startTls(hello: Buffer | null): void {
+    this.security.begin(this.#stream, hello);
   }
 
   onStreamSecure(socket: TLSSocket): void {
     this.security.onSecure(socket);
   }
 
-  #onAuthenticated(success: AuthSuccess, rest: Buffer | null): void {
-    if (this.isClosed) {
-      return;
-    }
-    this.#early = rest;
-    this.#login = null;
-    this.#host.onAuthenticated(this, success);
-    if (this.#host.logger.isDebug) {
-      this.#host.logger.debug('client_logged_in', this.logFields());
-    }
-    const authenticated = writeAuthenticated(success.saslFinal);
-    const role = this.identity?.consoleRole ?? null;
-    if (role !== null) {
-      this.#openConsole(role, authenticated);
-      return;
-    }
-    const pool = this.#host.enter(this);
-    if ('error' in pool) {
-      this.#refuse(pool.error, pool.error.message);
-      return;
-    }
-    this.pool = pool;
-    if (pool.welcome === null || this.replication !== null) {
-      this.#stream.write(authenticated);
-      pool.addWelcomeClient(this);
-    } else {
-      this.#enter(pool, authenticated, pool.welcome);
-    }
-  }
-
   onWelcomeKnown(): void {
     if (this.pool !== null && this.pool.welcome !== null) {
-      this.#enter(this.pool, null, this.pool.welcome);
+      this.#arrival.enter(this.pool, null, this.pool.welcome);
     }
   }
 
@@ -232,55 +180,20 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     server.link.pairWithOwner(this);
     // The server has had its parameters from the start, and has told what became of them.
     this.parameters = this.#host.tracked.emptyValues();
-    this.#enter(server.pool, null, welcome);
+    this.#arrival.enter(server.pool, null, welcome);
   }
 
-  /**
-   * @param authenticated - goes out in the same write as the welcome; null when it has gone.
-   * @param reported - what the server says about itself.
-   */
-  #enter(
-    pool: RelayPool,
-    authenticated: Buffer | null,
-    reported: ReadonlyMap<string, string>,
-  ): void {
-    pool.addClient(this);
+  /** Requests go to `pool` from now on. */
+  serve(pool: RelayPool): void {
     const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
     this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
-    pool.stats.clientLoginCount++;
-    const session = sessionParameters(reported, this.#host.tracked, this.parameters);
-    // Clients that are alike share the strings.
-    this.parameters = [...session.values];
-    this.#welcome([...(authenticated === null ? [] : [authenticated]), session.messages]);
   }
 
-  #openConsole(role: 'admin' | 'stats', authenticated: Buffer): void {
+  /** Requests go to the console from now on. */
+  openConsole(dialogue: ConsoleDialogue): void {
     this.list?.remove(this);
     this.state = ClientState.Active;
-    const dialogue = this.#host.openConsole(this, role);
     this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
-    this.#welcome([authenticated, writeParameters(this.#host.consoleParameters(this))]);
-  }
-
-  #welcome(pieces: readonly Buffer[]): void {
-    const key = this.#host.issueKey(this);
-    this.#stream.write(writeWelcome(pieces, key, this.#host.settings.loginNotifyMessage));
-    const early = this.#early;
-    this.#early = null;
-    if (early !== null) {
-      this.onStreamData(early, early.length);
-    }
-  }
-
-  #refuse(error: PoolerError, reason: string): void {
-    if (!this.isClosed) {
-      const who = { ...this.logFields(), ...this.#entrance.claim };
-      this.#host.logger.warn('client_login_failed', { ...who, reason });
-      this.#host.guard.onRefused(this, error, reason);
-      this.#login?.dispose();
-      this.#login = null;
-      this.disconnect(error);
-    }
   }
 
   // ---- bytes ----
@@ -292,7 +205,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     const { link } = this;
     const intake = this.#intake;
     if (intake === null) {
-      this.#onLoginData(chunk.subarray(0, end));
+      this.#onUnservedData(chunk.subarray(0, end));
     } else if (link !== null && intake.isDone) {
       link.onClientData(chunk, 0, end);
     } else {
@@ -308,26 +221,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
   }
 
-  #onLoginData(bytes: Buffer): void {
-    const login = this.#login;
-    if (login !== null) {
-      const rest = this.#entrance.take(bytes);
-      if (rest !== null) {
-        login.onData(rest);
-        this.#host.guard.onHeldBytes(this, login.heldBytes);
-      }
-    } else if (this.#console !== null) {
-      this.#onConsoleData(bytes);
+  #onUnservedData(bytes: Buffer): void {
+    if (this.#console === null) {
+      this.#arrival.take(bytes);
     } else {
-      this.#keepEarly(bytes);
-    }
-  }
-
-  /** A client that talks before its welcome may do so within reason. */
-  #keepEarly(bytes: Buffer): void {
-    this.#early = this.#early === null ? Buffer.from(bytes) : Buffer.concat([this.#early, bytes]);
-    if (this.#early.length > RequestIntake.MAX_HELD_BYTES) {
-      this.disconnect(poolerError('badPacketHeader', 'requests before the end of the login'));
+      this.#onConsoleData(bytes);
     }
   }
 
@@ -557,12 +455,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.isClosed = true;
     this.closedAtMs = this.#host.nowMs();
     logClientClosed(this, this.#host, { reason, isWorthLogging: this.#isWorthLogging });
-    this.#login?.dispose();
-    this.#login = null;
+    this.#arrival.dispose();
     this.#console?.dialogue.onClosed();
     this.#console = null;
     this.#intake = null;
-    this.#early = null;
     if (this.pool === null || this.state === ClientState.Login) {
       this.list?.remove(this);
       this.state = ClientState.Closed;
@@ -582,7 +478,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** A bare connect and close, as health checks do, is not worth a line. */
   get #isWorthLogging(): boolean {
-    return this.identity !== null || this.#login === null || this.cancelProgress !== null;
+    return this.identity !== null || this.#arrival.isLoginOver || this.cancelProgress !== null;
   }
 
   /** Closes the socket at once; the end of lingering. */
