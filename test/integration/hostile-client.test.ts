@@ -1,15 +1,23 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
 import { int32, message, messageWithLength } from '../support/frontend-messages.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { lastWords } from '../support/refusal.ts';
-import { backendPid, openFileCount, residentBytes, withPooler } from '../support/scene.ts';
+import {
+  backendPid,
+  KeptPoolers,
+  openFileCount,
+  residentBytes,
+  withPooler,
+} from '../support/scene.ts';
 import type { Scene, SceneOptions } from '../support/scene.ts';
 import { ScramClient } from '../support/scram-client.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const postgres = sharedPostgres();
+const poolers = new KeptPoolers(postgres);
+afterAll(() => poolers.stop());
 const PASSWORD = 'open sesame';
 const STARTUP = frontend.startupMessage({ user: 'postgres', database: 'app' });
 
@@ -18,7 +26,7 @@ async function withBystander(
   options: SceneOptions,
   body: (scene: Scene) => Promise<void>,
 ): Promise<void> {
-  await withPooler(postgres, options, async (scene) => {
+  await poolers.with(options, async (scene) => {
     const bystander = await scene.login({ user: 'postgres' });
     const pid = await backendPid(bystander);
     await body(scene);
@@ -306,7 +314,7 @@ describe('after the login', () => {
   );
 
   it.each(cases)('%s in the queue ends the wait', async (_what, bytes, expected) => {
-    await withPooler(postgres, {}, async (scene) => {
+    await poolers.with({}, async (scene) => {
       const holder = await scene.login();
       await holder.query('BEGIN');
       const client = await scene.login();

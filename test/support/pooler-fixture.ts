@@ -242,6 +242,16 @@ export class PoolerFixture {
     }
   }
 
+  /**
+   * Forgets the log so far, before the next test with the same process.
+   *
+   * @throws Error when the process broke an invariant or logged a fatal line.
+   */
+  forgetLogs(): void {
+    this.#checkLogs(0);
+    this.logs.length = 0;
+  }
+
   /** Ends the process without ceremony and removes its directory. Checks nothing. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
@@ -343,6 +353,10 @@ export class PoolerFixture {
       const how = end.signal ?? `code ${String(end.code)}`;
       throw new Error(this.#report(`the pooler ended with ${how}, expected ${String(expected)}`));
     }
+    this.#checkLogs(expectedCode);
+  }
+
+  #checkLogs(expectedCode: number): void {
     const broken = this.logs.find(
       (line) =>
         line.event === 'invariant_broken' ||

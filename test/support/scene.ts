@@ -122,6 +122,58 @@ export async function withPooler(
   options: SceneOptions,
   body: (scene: Scene) => Promise<void>,
 ): Promise<void> {
+  const scene = await startScene(server, options);
+  try {
+    await playScene(scene, body);
+    await scene.pooler.stop();
+  } finally {
+    await scene.pooler.kill();
+  }
+}
+
+/**
+ * Poolers that serve one test after the other, one for each set of options, in front of `server`:
+ * for tests that must leave nothing behind. A pooler whose test has failed is not used again.
+ */
+export class KeptPoolers {
+  readonly #server: SceneServer;
+  readonly #scenes = new Map<string, Scene>();
+
+  constructor(server: SceneServer) {
+    this.#server = server;
+  }
+
+  /** As {@link withPooler}, with the log of this test alone. */
+  async with(options: SceneOptions, body: (scene: Scene) => Promise<void>): Promise<void> {
+    const key = JSON.stringify(options);
+    const scene = this.#scenes.get(key) ?? (await startScene(this.#server, options));
+    this.#scenes.delete(key);
+    try {
+      await playScene(scene, body);
+      scene.pooler.forgetLogs();
+    } catch (error) {
+      await scene.pooler.kill();
+      throw error;
+    }
+    this.#scenes.set(key, scene);
+  }
+
+  /** Ends all of them in good order. */
+  async stop(): Promise<void> {
+    for (const { pooler } of this.#scenes.values()) {
+      await pooler.stop();
+    }
+    this.#scenes.clear();
+  }
+}
+
+async function playScene(scene: Scene, body: (scene: Scene) => Promise<void>): Promise<void> {
+  await body(scene);
+  await scene.closeClients();
+  await scene.pooler.expectBaseline();
+}
+
+async function startScene(server: SceneServer, options: SceneOptions): Promise<Scene> {
   const account = server instanceof FakeServer ? null : server.address;
   const user = account?.user ?? 'postgres';
   const target = { host: server.host, port: server.port, dbname: account?.database ?? 'fake' };
@@ -143,15 +195,7 @@ export async function withPooler(
       [user]: account?.password ?? password,
     },
   });
-  try {
-    const scene = new Scene(pooler, user, account?.password ?? password);
-    await body(scene);
-    await scene.closeClients();
-    await pooler.expectBaseline();
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+  return new Scene(pooler, user, account?.password ?? password);
 }
 
 /** The oldest connection to a fake server, once it has sent its StartupMessage. */
