@@ -1,16 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { DEFAULT_SETTINGS } from '../../src/config/config.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import { startPooler } from '../support/pooler-fixture.ts';
 import { lastWords, refusalOf } from '../support/refusal.ts';
-import { withPooler } from '../support/scene.ts';
+import { KeptPoolers, withPooler } from '../support/scene.ts';
 import type { SceneOptions } from '../support/scene.ts';
 import { ScramClient } from '../support/scram-client.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
 const postgres = sharedPostgres();
+const poolers = new KeptPoolers(postgres);
+afterAll(() => poolers.stop());
 const PASSWORD = 'open sesame';
 const METHODS = ['plain', 'md5', 'scram-sha-256'];
 
@@ -29,7 +31,7 @@ describe('Odyssey 140a9a77: long fields in SCRAM', () => {
     ['name', () => `n,,n=${'x'.repeat(60_000)},r=abcdefghijklmnop`, 'r=', 0],
     ['extension', (scram: ScramClient) => `${scram.first()},x=${'x'.repeat(60_000)}`, 'r=', 0],
   ])('of client-first-message end the client: %s', async (_what, first, mark, length) => {
-    await withPooler(postgres, withMethod('scram-sha-256'), async (scene) => {
+    await poolers.with(withMethod('scram-sha-256'), async (scene) => {
       const client = await scene.connect();
       client.startup({ user: 'postgres', database: 'app' });
       await client.readUntil('R');
@@ -40,7 +42,7 @@ describe('Odyssey 140a9a77: long fields in SCRAM', () => {
   });
 
   it.each(['c=biws', 'r=x', 'p='])('of client-final-message end the client: %s', async (field) => {
-    await withPooler(postgres, withMethod('scram-sha-256'), async (scene) => {
+    await poolers.with(withMethod('scram-sha-256'), async (scene) => {
       const client = await scene.connect();
       const scram = new ScramClient(PASSWORD);
       client.startup({ user: 'postgres', database: 'app' });
@@ -57,7 +59,7 @@ describe('Odyssey 140a9a77: long fields in SCRAM', () => {
 
 describe('CVE-2025-46801: a pool that is warm proves nothing', () => {
   it.each(METHODS)('a wrong password is refused all the same under %s', async (method) => {
-    await withPooler(postgres, withMethod(method, { logins: ['other'] }), async (scene) => {
+    await poolers.with(withMethod(method, { logins: ['other'] }), async (scene) => {
       const right = await scene.login({ user: 'postgres', password: PASSWORD });
       expect((await right.simpleQuery('SELECT 1')).types).toBe('TDCZ');
       for (const [user, password] of [
@@ -173,7 +175,7 @@ describe('names that objects know', () => {
   it.each(['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'valueOf'])(
     '%s is a name like any other',
     async (name) => {
-      await withPooler(postgres, withMethod('md5'), async (scene) => {
+      await poolers.with(withMethod('md5'), async (scene) => {
         const login = { password: PASSWORD };
         expect(await refusalOf(scene.login({ ...login, user: name }))).toContain('28P01');
         expect(await refusalOf(scene.login({ ...login, user: 'postgres', database: name }))).toBe(
@@ -193,7 +195,7 @@ describe('settings of one client', () => {
   it.each(['RESET ALL', 'DISCARD ALL', 'SET SESSION AUTHORIZATION DEFAULT'])(
     'stay when another client does %s',
     async (command) => {
-      await withPooler(postgres, {}, async (scene) => {
+      await poolers.with({}, async (scene) => {
         const parameters = { TimeZone: 'Asia/Tokyo', application_name: 'mine' };
         const mine = await scene.login({ parameters });
         const other = await scene.login({ parameters: { TimeZone: 'UTC' } });

@@ -1,21 +1,23 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
 import { int32, message, messageWithLength } from '../support/frontend-messages.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { lastWords, refusalOf } from '../support/refusal.ts';
-import { residentBytes, withPooler } from '../support/scene.ts';
+import { residentBytes, KeptPoolers } from '../support/scene.ts';
 import type { Scene, SceneOptions } from '../support/scene.ts';
 import { ScramClient } from '../support/scram-client.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
 const postgres = sharedPostgres();
+const poolers = new KeptPoolers(postgres);
+afterAll(() => poolers.stop());
 const PASSWORD = 'open sesame';
 const SCRAM: SceneOptions = { settings: { auth_type: 'scram-sha-256' }, password: PASSWORD };
 
 /** Runs an attack beside a client that is served before, and must be served after it. */
 async function attack(options: SceneOptions, body: (scene: Scene) => Promise<void>): Promise<void> {
-  await withPooler(postgres, options, async (scene) => {
+  await poolers.with(options, async (scene) => {
     const bystander = await scene.login({ user: 'postgres' });
     await body(scene);
     expect((await bystander.simpleQuery('SELECT 1')).types).toBe('TDCZ');
