@@ -322,9 +322,16 @@ export class App {
       return;
     }
     // The unix socket stays, so that the console can still be reached.
-    this.#listeners.closeTcpWhenQuiet();
+    const { modes, settings } = this.#pooler;
+    const takesDeferred =
+      mode === 'wait_for_clients' && settings.soReuseport && settings.tcpDeferAccept;
+    modes.isAccepting = true;
+    this.#listeners.closeTcpWhenQuiet(takesDeferred, () => {
+      modes.isAccepting = false;
+      modes.checkWaiting();
+    });
     this.#guard(() => {
-      this.#pooler.modes.beginShutdown(mode);
+      modes.beginShutdown(mode);
     });
   }
 

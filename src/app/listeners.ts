@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { runAfter } from '../base/clock.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
@@ -21,6 +22,9 @@ const QUIET_TURN_MS = 0.05;
 
 /** How long a busy process waits for such a turn, in ms. */
 const QUIET_WAIT_MAX_MS = 100;
+
+/** How long connections that the system holds back for `tcp_defer_accept` may take to come, in ms. */
+const DEFERRED_WAIT_MS = 100;
 
 /** Path of the unix socket of a port; in the abstract namespace with a NUL in front. */
 function unixSocketPath(directory: string, port: number): string {
@@ -197,8 +201,24 @@ export class Listeners {
   /**
    * Closes the TCP sockets as soon as a turn of the event loop finds nothing to do: whatever the
    * system had queued has been accepted then, and closing resets next to nobody.
+   *
+   * @param takesDeferred - whether those are waited for whom the system holds back on account of
+   *   `tcp_defer_accept`: they would be reset, where another process that shares the port could
+   *   have served them.
+   * @param onClosed - called once they are closed.
    */
-  closeTcpWhenQuiet(): void {
+  closeTcpWhenQuiet(takesDeferred: boolean, onClosed: () => void): void {
+    if (!takesDeferred) {
+      this.#closeTcpInQuietTurn(onClosed);
+      return;
+    }
+    this.retune({ tcpDeferAccept: false });
+    runAfter(DEFERRED_WAIT_MS, () => {
+      this.#closeTcpInQuietTurn(onClosed);
+    });
+  }
+
+  #closeTcpInQuietTurn(onClosed: () => void): void {
     const startMs = performance.now();
     let turnMs = startMs;
     const attempt = (): void => {
@@ -206,6 +226,7 @@ export class Listeners {
       const isQuiet = nowMs - turnMs < QUIET_TURN_MS;
       if (isQuiet || nowMs - startMs > QUIET_WAIT_MAX_MS) {
         this.closeTcp();
+        onClosed();
         return;
       }
       turnMs = nowMs;
@@ -219,7 +240,7 @@ export class Listeners {
   }
 
   /** Applies changed settings to the sockets that are open. */
-  retune(settings: Settings): void {
+  retune(settings: Pick<Settings, 'tcpDeferAccept'>): void {
     for (const listener of this.#open) {
       this.#tuner.tuneListener(listener, settings);
     }

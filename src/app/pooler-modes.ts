@@ -17,6 +17,8 @@ interface Waiter {
 export class PoolerModes {
   readonly #pooler: Pooler;
   isPaused = false;
+  /** Whether TCP connections are still accepted while a shutdown waits. */
+  isAccepting = false;
   /** The shutdown under way; null in normal operation. */
   shutdown: ShutdownMode | null = null;
   /** Called when nothing is left that a shutdown waits for. */
@@ -177,7 +179,9 @@ export class PoolerModes {
     const { clients, admissions } = this.#pooler;
     // A console that nobody leaves must not keep a rolling deploy waiting.
     const stayingCount = this.drain.isOver ? admissions.consoles.size : 0;
-    return this.shutdown === 'wait_for_clients' && clients.size === stayingCount;
+    return (
+      this.shutdown === 'wait_for_clients' && !this.isAccepting && clients.size === stayingCount
+    );
   }
 
   // ---- commands that wait ----

@@ -27,7 +27,7 @@ export class SocketTuner {
   }
 
   /** Applies `tcp_defer_accept` to a listener, if it is one for TCP. Never throws. */
-  tuneListener(listener: Listener, { tcpDeferAccept }: Settings): void {
+  tuneListener(listener: Listener, { tcpDeferAccept }: Pick<Settings, 'tcpDeferAccept'>): void {
     const { calls } = this.#native;
     if (calls !== null) {
       this.#guard(() => {

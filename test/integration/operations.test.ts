@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
 import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
-import type { PoolerOptions } from '../support/pooler-fixture.ts';
+import type { LogLine, PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { lastWords, refusalOf } from '../support/refusal.ts';
 import { withPooler } from '../support/scene.ts';
@@ -212,8 +212,12 @@ describe('SIGUSR1 and SIGUSR2', () => {
       await scene.waitForPool({ sv_idle: 0 });
       client.send(frontend.query('SELECT 2'));
       await scene.waitForPool({ cl_waiting: 1 });
-      // A second one does nothing.
+      // A second one does nothing. Signals sent together may arrive in any order.
       scene.pooler.signal('SIGUSR1');
+      await waitFor('the second signal', () => {
+        const isPause = ({ signal }: LogLine): boolean => signal === 'SIGUSR1';
+        return scene.pooler.logs.filter(isPause).length === 2;
+      });
       scene.pooler.signal('SIGUSR2');
       expect((await client.readOutcome()).results[0]?.rows).toEqual([['2']]);
       scene.pooler.signal('SIGUSR2');
