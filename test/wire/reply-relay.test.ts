@@ -239,6 +239,65 @@ describe("ReplyRelay: replies to maitred's own requests", () => {
   });
 });
 
+describe('ReplyRelay: a message that begins while nobody is linked', () => {
+  const notification = f.message(
+    'A',
+    f.int32(7),
+    f.cstring('channel'),
+    f.cstring('x'.repeat(7000)),
+  );
+  const own = Buffer.concat([
+    b.rowDescription(['a']),
+    b.dataRow(['own']),
+    b.commandComplete('SELECT 1'),
+    b.readyForQuery('I'),
+  ]);
+
+  it.each([
+    ['a notification', notification],
+    ['a notice', b.noticeResponse({ M: 'x'.repeat(7000) })],
+  ])('%s, has no part of it passed to the client that comes in between', (_what, message) => {
+    for (const cut of [6, 100, message.length - 1]) {
+      const fixture = new RelayFixture();
+      const server = fixture.addServer();
+      replyChunks(server, [message.subarray(0, cut)]);
+      const client = fixture.addClient();
+      expect(fixture.pool.acquire(client)).toBe(server);
+      expect(server.link.begin(client)).toBe(true);
+      client.send(f.query('SELECT'));
+      expect(server.link.isMidReply).toBe(false);
+      replyChunks(server, [Buffer.concat([message.subarray(cut), own])]);
+      expect(client.output).toEqual(own);
+      expect(client.link).toBeNull();
+    }
+  });
+
+  it('behind the end of a query of our own, is kept from the client that waits', () => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer();
+    const [first, next] = [fixture.addClient(), fixture.addClient()];
+    fixture.pool.acquire(first);
+    server.link.begin(first);
+    expect(fixture.pool.acquire(next)).toBeNull();
+    next.heldRequests = f.query('SELECT');
+    first.send(f.query('BEGIN'));
+    server.reply(b.commandComplete('BEGIN'), b.readyForQuery('T'));
+    first.close(false);
+    server.reply(b.commandComplete('ROLLBACK'), b.readyForQuery('I'));
+    // DISCARD ALL has been sent.
+    replyChunks(server, [
+      Buffer.concat([
+        b.commandComplete('DISCARD ALL'),
+        b.readyForQuery('I'),
+        notification.subarray(0, 100),
+      ]),
+    ]);
+    expect(next.link).toBe(server.link);
+    replyChunks(server, [Buffer.concat([notification.subarray(100), own])]);
+    expect(next.output).toEqual(own);
+  });
+});
+
 describe('ReplyRelay: what a server may not send', () => {
   const before = b.rowDescription(['a']);
 
