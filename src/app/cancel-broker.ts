@@ -194,11 +194,21 @@ export class CancelBroker {
     const running = followers.filter((entry) => this.#findServer(entry) !== null);
     const [first] = running;
     const server = first === undefined ? null : this.#host.serverOf(first.target);
-    if (server !== null) {
+    if (server === null) {
+      return;
+    }
+    // Their client may be on another server connection by now, and a request on its way to that.
+    const sending = this.#inFlight.get(server);
+    if (sending === undefined) {
       this.#send(
         server,
         running.map(({ connection }) => connection),
       );
+    } else {
+      sending.followers.push(...running);
+      for (const { pool } of running) {
+        pool.waitingCancels++;
+      }
     }
   }
 
