@@ -270,6 +270,47 @@ describe('Link: a server that is lost', () => {
     expect(server.link.fatal?.sqlstate).toBe('57P01');
   });
 
+  it.each([
+    ['no value was tried before', []],
+    ['the values were accepted before', ['TimeZone=EET']],
+  ])('passes on a FATAL that answered a SET of our own, when %s', (_when, accepted) => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer({ TimeZone: 'UTC' });
+    for (const value of accepted) {
+      fixture.pool.acceptedValues.add(value);
+    }
+    const client = fixture.addClient({ TimeZone: 'EET' });
+    fixture.pool.acquire(client);
+    if (server.link.begin(client)) {
+      client.send(f.query('SELECT'));
+    }
+    server.reply(FATAL);
+    server.disconnect('server conn crashed?');
+    expect(client.output).toEqual(Buffer.alloc(0));
+    expect(client.error).toMatchObject({
+      severity: 'FATAL',
+      sqlstate: '57P01',
+      message: 'terminating connection',
+    });
+  });
+
+  it.each(['session', 'transaction'] as const)(
+    'is given to nobody once it has said FATAL, in %s mode',
+    (poolMode) => {
+      const fixture = new RelayFixture({ poolMode });
+      const server = fixture.addServer();
+      const [client, next] = [fixture.addClient(), fixture.addClient()];
+      fixture.pool.acquire(client);
+      server.link.begin(client);
+      expect(fixture.pool.acquire(next)).toBeNull();
+      server.reply(FATAL);
+      expect(client.output).toEqual(FATAL);
+      client.close(true);
+      expect(server.closeReason).toBe('terminating connection');
+      expect([next.state, next.events]).toEqual(['waiting', []]);
+    },
+  );
+
   it('adds nothing in the middle of a row, which an error would complete', () => {
     const { client, server } = new RelayFixture().link();
     client.send(f.query('SELECT'));
