@@ -29,6 +29,8 @@ export class InternalQueries {
   running: InternalQuery = 'none';
   /** One that has ended within the chunk being handled. */
   ended: InternalQuery = 'none';
+  /** Since when the request has been held for which `set_first` runs, in clock ms. */
+  heldSinceMs = 0;
   #error: ServerReport | null = null;
   /** The parameters being set, as the pool remembers what its servers accept. */
   #keys: readonly string[] = [];
@@ -74,6 +76,7 @@ export class InternalQueries {
       requests.prefix = writeQuery(plan.sql);
       return true;
     }
+    this.heldSinceMs = client.queuedSinceMs === 0 ? host.nowMs() : client.queuedSinceMs;
     this.run('set_first', plan.sql);
     return false;
   }

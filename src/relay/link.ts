@@ -376,9 +376,12 @@ export class Link {
     }
     const isOver = (startMs: number, limitMs: number): boolean =>
       limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
-    if (isRunning && isOver(client.queryStartMs, queryTimeoutMs)) {
+    const { running, heldSinceMs } = this.internal;
+    const queryStartMs = running === 'set_first' ? heldSinceMs : client.queryStartMs;
+    const xactStartMs = running === 'set_first' ? heldSinceMs : client.xactStartMs;
+    if (isRunning && isOver(queryStartMs, queryTimeoutMs)) {
       client.disconnect(poolerError('queryTimeout'));
-    } else if (isOver(client.xactStartMs, transactionTimeoutMs)) {
+    } else if (isOver(xactStartMs, transactionTimeoutMs)) {
       client.disconnect(poolerError('transactionTimeout'));
     } else if (
       !isRunning &&

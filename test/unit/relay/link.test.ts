@@ -371,6 +371,24 @@ describe('Link: timeouts and times', () => {
     expect(server.cancelCount).toBe(1);
   });
 
+  it.each([
+    [LIMITS, 1000, 'queryTimeout'],
+    [{ ...LIMITS, queryTimeoutMs: 0 }, 5000, 'transactionTimeout'],
+  ])('count while a server sets parameters without an answer: %j', (settings, limitMs, reason) => {
+    const fixture = new RelayFixture({ settings });
+    const server = fixture.addServer({ TimeZone: 'UTC' });
+    const client = fixture.addClient({ TimeZone: 'EET' });
+    fixture.clock.advance(100_000);
+    fixture.pool.acquire(client);
+    expect(server.link.begin(client)).toBe(false);
+    fixture.clock.advance(limitMs);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(client.isClosed).toBe(false);
+    fixture.clock.advance(1);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(client.error?.reason).toBe(reason);
+  });
+
   it('idle_transaction_timeout counts from the last activity of the server', () => {
     const { client, server, tick } = limited();
     client.send(f.query('BEGIN'));
