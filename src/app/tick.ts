@@ -84,7 +84,8 @@ function closeIdleClients(pooler: Pooler, pool: RelayPool, nowMs: number): void 
   for (const client of pool.activeClients.toArray()) {
     const user = pooler.admissions.clientOf(client)?.identity?.user ?? pool.user;
     const limitMs = resolveClientSettings(pooler.settings, pool.database, user).clientIdleTimeoutMs;
-    if (limitMs > 0 && client.link === null && nowMs - client.lastRequestMs > limitMs) {
+    const idleMs = nowMs - Math.max(client.lastRequestMs, client.lastReplyMs);
+    if (limitMs > 0 && client.link === null && idleMs > limitMs) {
       client.disconnect(poolerError('clientIdleTimeout'));
     }
   }

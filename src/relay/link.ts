@@ -248,24 +248,26 @@ export class Link {
       this.internal.onReady();
       return true;
     }
-    const { client } = this;
-    if (client !== null && this.ledger.isEmpty) {
-      this.#stopTimers(client);
+    if (this.client !== null) {
+      this.#countTime(this.client);
     }
     return true;
   }
 
-  #stopTimers(client: ClientEnd): void {
+  /** A query has ended, and the next one of a pipeline begins. */
+  #countTime(client: ClientEnd): void {
     const { stats } = this.server.pool;
     // Just set, when the chunk came.
     const nowMs = this.server.lastActivityMs;
+    const nextStartMs = this.ledger.isEmpty ? 0 : nowMs;
+    client.lastReplyMs = nowMs;
     if (client.queryStartMs > 0) {
       stats.queryTimeMs += nowMs - client.queryStartMs;
-      client.queryStartMs = 0;
+      client.queryStartMs = nextStartMs;
     }
     if (this.transactionStatus === TransactionStatus.Idle && client.xactStartMs > 0) {
       stats.xactTimeMs += nowMs - client.xactStartMs;
-      client.xactStartMs = 0;
+      client.xactStartMs = nextStartMs;
     }
   }
 

@@ -220,6 +220,19 @@ describe.concurrent('client_idle_timeout', () => {
       expect((await inside.simpleQuery('COMMIT')).status).toBe('I');
     });
   });
+
+  it('counts from the end of a query, however long that took', async () => {
+    const settings = { client_idle_timeout: '3s', default_pool_size: 2 };
+    await withPooler(postgres, { settings }, async (scene) => {
+      const [client, other] = await scene.logins(2);
+      expect((await client.simpleQuery('SELECT pg_sleep(4)')).types).toBe('TDCZ');
+      // Longer than the pooler takes to look again.
+      await (await postgres.login()).query('SELECT pg_sleep(0.8)');
+      expect((await client.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+      await expectFatal(other, '57P05', 'client_idle_timeout');
+      await expectFatal(client, '57P05', 'client_idle_timeout');
+    });
+  });
 });
 
 describe.concurrent('client_login_timeout', () => {

@@ -443,6 +443,32 @@ describe('Link: timeouts and times', () => {
     expect([server.state, client.queuedSinceMs, client.queryStartMs]).toEqual(['idle', 0, 0]);
   });
 
+  it('count for each query and transaction of a pipeline by itself', () => {
+    const { client, server, fixture, tick } = limited();
+    const requests = 8;
+    client.send(...Array.from({ length: requests }, () => f.query('SELECT')));
+    for (let answered = 1; answered < requests; answered++) {
+      tick(1000);
+      server.reply(DONE);
+    }
+    expect(client.isClosed).toBe(false);
+    expect(fixture.pool.stats).toMatchObject({ queryTimeMs: 7000, xactTimeMs: 7000 });
+    tick(1001);
+    expect(client.error?.reason).toBe('queryTimeout');
+  });
+
+  it('transaction_timeout counts on through a pipeline inside a transaction', () => {
+    const { client, server, tick } = limited();
+    client.send(...Array.from({ length: 8 }, () => f.query('x')));
+    for (let answered = 0; answered < 5; answered++) {
+      tick(1000);
+      server.reply(IN_TRANSACTION);
+    }
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('transactionTimeout');
+  });
+
   it('counts queries, transactions, bytes and times', () => {
     const { client, server, fixture } = limited();
     client.queuedSinceMs = fixture.clock.nowMs();
