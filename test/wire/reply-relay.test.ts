@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import * as b from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { SeededRandom, testSeed } from '../support/seeded-random.ts';
@@ -295,6 +295,27 @@ describe('ReplyRelay: a message that begins while nobody is linked', () => {
     expect(next.link).toBe(server.link);
     replyChunks(server, [Buffer.concat([notification.subarray(100), own])]);
     expect(next.output).toEqual(own);
+  });
+});
+
+describe('ReplyRelay: a message that is held', () => {
+  it.each([5, 4])('takes room for what has come, not for what %d bytes announce', (headerBytes) => {
+    const { client, server } = asked(f.query('SELECT'));
+    const error = b.errorResponse({ S: 'ERROR', C: '22000', M: 'x'.repeat(30_000) });
+    const allocate = vi.spyOn(Buffer, 'allocUnsafe');
+    let largest: number;
+    try {
+      replyChunks(server, [error.subarray(0, headerBytes), error.subarray(headerBytes, 6)]);
+      largest = Math.max(...allocate.mock.calls.map(([bytes]) => bytes));
+    } finally {
+      allocate.mockRestore();
+    }
+    expect(largest).toBeLessThan(100);
+    for (let offset = 6; offset < error.length; offset += 1000) {
+      expect(client.output.length).toBe(0);
+      replyChunks(server, [error.subarray(offset, offset + 1000)]);
+    }
+    expect(client.output).toEqual(error);
   });
 });
 
