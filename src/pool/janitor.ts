@@ -86,7 +86,8 @@ function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   queryWaitTimeoutMs: (client: C) => number,
   describeQueue: (pool: Pool<C, S>) => string,
 ): void {
-  const { queryTimeoutMs, queryWaitNotifyMs } = host.settings;
+  const { queryTimeoutMs } = pool.limits;
+  const { queryWaitNotifyMs } = host.settings;
   const head = pool.waitingClients.head;
   if (head === null) {
     return;
