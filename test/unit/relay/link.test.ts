@@ -489,6 +489,21 @@ describe('Link: timeouts and times', () => {
 });
 
 describe("Link: maitred's own queries", () => {
+  it.each([
+    ['42601', 0, 'idle', null],
+    ['57014', 0, 'closed', 'reset query failed: oh'],
+    ['53200', 0, 'closed', 'reset query failed: oh'],
+    ['57014', 1, 'being_canceled', null],
+  ])('an error %s in the reset query, %d cancels in flight: %s', (code, cancels, state, reason) => {
+    const fixture = new RelayFixture({ poolMode: 'session' });
+    const { client, server } = fixture.link();
+    client.close(true);
+    expect(server.state).toBe('tested');
+    server.cancelsInFlight = cancels;
+    server.reply(b.errorResponse({ S: 'ERROR', C: code, M: 'oh' }), b.readyForQuery('I'));
+    expect([server.state, server.closeReason]).toEqual([state, reason]);
+  });
+
   it.each(['an error', 'no error'])('the check query ends well with %s', (what) => {
     const fixture = new RelayFixture();
     const server = fixture.addServer();
