@@ -127,7 +127,14 @@ const SETTING_NOTES = {
   max_packet_size: ['same', 'at least 1024'],
   max_user_client_connections: ['different', 'counts every name; PgBouncer those it knows'],
   max_user_connections: ['better', 'what becomes free goes to the client that waits longest'],
-  query_timeout: ['better', 'the query is cancelled, the server connection kept'],
+  query_timeout: [
+    'better',
+    'the query is cancelled, the server connection kept; that of a user holds in the queue as well',
+  ],
+  client_idle_timeout: [
+    'better',
+    'counts from the end of the last query; in PgBouncer from its begin',
+  ],
   query_wait_timeout: ['better', '`53300`, with the numbers of the pool in the DETAIL'],
   resolv_conf: ['better', 'name servers may have a port'],
   server_check_query: ['better', 'an answer that does not come closes the connection'],

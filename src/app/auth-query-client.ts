@@ -46,6 +46,7 @@ export class AuthQueryClient implements ClientEnd {
   xactStartMs = 0;
   queuedSinceMs = 0;
   lastRequestMs: number;
+  lastReplyMs = 0;
   waitStartMs = 0;
   isWaitNotified = false;
   isReadBufferOwn = false;

@@ -25,6 +25,8 @@ export interface CancelHost {
   forwardToPeer(requester: ClientConnection, processId: number, secret: Buffer): string | null;
   /** How long a cancel request may wait before it is sent, in ms; 0 for ever. */
   readonly cancelWaitTimeoutMs: number;
+  /** How long a server may take to accept and end a cancel request, in ms; 0 for ever. */
+  readonly serverConnectTimeoutMs: number;
 }
 
 /** One request that a client waits for. */
@@ -35,7 +37,7 @@ interface Requester {
   readonly arrivedMs: number;
 }
 
-const NOBODY: Sending = { requesters: [], followers: [] };
+const NOBODY: Sending = { requesters: [], followers: [], startedMs: 0, giveUp: () => undefined };
 
 /** Most cancel requests on their way per pool when its size is unlimited. */
 const DEFAULT_CANCEL_CONNECTIONS = 20;
@@ -49,6 +51,9 @@ interface Sending {
    * reached the server before the query that they are meant for.
    */
   readonly followers: Requester[];
+  readonly startedMs: number;
+  /** Ends the attempt; what it led to so far is told as ever. */
+  giveUp: () => void;
 }
 
 /**
@@ -152,12 +157,18 @@ export class CancelBroker {
     for (const requester of requesters) {
       requester.cancelProgress = { state: 'active_cancel_req', peerId: null };
     }
-    this.#inFlight.set(server, { requesters, followers: [] });
+    const sending: Sending = {
+      ...NOBODY,
+      requesters,
+      followers: [],
+      startedMs: this.#host.nowMs(),
+    };
+    this.#inFlight.set(server, sending);
     server.cancelsInFlight++;
     pool.activeCancels++;
     this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
     const message = writeCancelRequest(cancelKey.processId, cancelKey.secret);
-    sendAndAwaitClose(this.#host.targetOf(server), message, (error) => {
+    sending.giveUp = sendAndAwaitClose(this.#host.targetOf(server), message, (error) => {
       this.#onSent(server, error);
     });
   }
@@ -194,11 +205,21 @@ export class CancelBroker {
     const running = followers.filter((entry) => this.#findServer(entry) !== null);
     const [first] = running;
     const server = first === undefined ? null : this.#host.serverOf(first.target);
-    if (server !== null) {
+    if (server === null) {
+      return;
+    }
+    // Their client may be on another server connection by now, and a request on its way to that.
+    const sending = this.#inFlight.get(server);
+    if (sending === undefined) {
       this.#send(
         server,
         running.map(({ connection }) => connection),
       );
+    } else {
+      sending.followers.push(...running);
+      for (const { pool } of running) {
+        pool.waitingCancels++;
+      }
     }
   }
 
@@ -219,8 +240,19 @@ export class CancelBroker {
   /** Once per tick: gives up requests that could not be sent in time. */
   onTick(): void {
     this.#expire(this.#waiting);
-    for (const { followers } of this.#inFlight.values()) {
-      this.#expire(followers);
+    for (const [server, sending] of this.#inFlight) {
+      this.#expire(sending.followers);
+      this.#watch(server, sending);
+    }
+  }
+
+  /** A server that does not end a cancel request must not keep its server connection for ever. */
+  #watch(server: ServerConnection, { startedMs, giveUp }: Sending): void {
+    const limitMs = this.#host.serverConnectTimeoutMs;
+    if (limitMs > 0 && this.#host.nowMs() - startedMs > limitMs) {
+      // The request may still come to effect: on nobody, if the server connection is closed.
+      server.isCloseNeeded ||= server.owner === null;
+      giveUp();
     }
   }
 

@@ -174,6 +174,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       get cancelWaitTimeoutMs() {
         return pooler.settings.cancelWaitTimeoutMs;
       },
+      get serverConnectTimeoutMs() {
+        return pooler.settings.serverConnectTimeoutMs;
+      },
       nowMs: () => this.nowMs(),
       targetOf: (server) => ({
         connect: connectOptions(server.place, this.settings, this.lookup),

@@ -1,7 +1,7 @@
 import { LINGER_MS } from '../client/client-connection.ts';
 import { resolveClientSettings } from '../pool/effective-settings.ts';
 import { maintainPool } from '../pool/janitor.ts';
-import { poolerError } from '../protocol/pooler-errors.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { Pooler } from './pooler.ts';
 
@@ -84,7 +84,8 @@ function closeIdleClients(pooler: Pooler, pool: RelayPool, nowMs: number): void 
   for (const client of pool.activeClients.toArray()) {
     const user = pooler.admissions.clientOf(client)?.identity?.user ?? pool.user;
     const limitMs = resolveClientSettings(pooler.settings, pool.database, user).clientIdleTimeoutMs;
-    if (limitMs > 0 && client.link === null && nowMs - client.lastRequestMs > limitMs) {
+    const idleMs = nowMs - Math.max(client.lastRequestMs, client.lastReplyMs);
+    if (limitMs > 0 && client.link === null && idleMs > limitMs) {
       client.disconnect(poolerError('clientIdleTimeout'));
     }
   }
@@ -130,9 +131,15 @@ function describeQueue(pooler: Pooler, pool: RelayPool): string {
     `pool ${pool.database.name}/${pool.user.name}`,
     `size ${size}`,
     `${String(pool.activeServers.length)} server connections in use`,
-    `${String(pool.waitingClients.length)} clients waiting`,
+    `${String(pool.waitingClients.length + pool.welcomeClients.length)} clients waiting`,
     `oldest transaction ${(oldestMs / 1000).toFixed(1)} s`,
+    ...(pool.lastLoginError === null ? [] : [describeLoginError(pool.lastLoginError)]),
   ].join(', ');
+}
+
+/** While a server is starting up or full its clients wait, and are not told its own error. */
+function describeLoginError({ message, sqlstate }: PoolerError): string {
+  return `last login to the server failed: ${message} (${sqlstate})`;
 }
 
 function dropUnusedDatabases(pooler: Pooler, nowMs: number): void {

@@ -53,6 +53,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   xactStartMs = 0;
   queuedSinceMs = 0;
   lastRequestMs: number;
+  lastReplyMs = 0;
   waitStartMs = 0;
   isWaitNotified = false;
   isLeaving = false;

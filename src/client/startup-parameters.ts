@@ -131,21 +131,22 @@ export function readStartupParameters(
   const isLenient = rules.isLenient(database);
   const kind = isLenient ? null : replicationKind(parameters.get('replication') ?? '');
   const reader = new ParameterReader(rules, isLenient);
+  const options = parameters.get('options') ?? null;
+  // Those of a replication client are for its own server connection. First, whatever the order: to
+  // PostgreSQL a parameter of its own counts more than one in options.
+  const problem = kind === null && options !== null ? reader.takeOptions(options) : null;
+  if (problem !== null) {
+    return problem;
+  }
   for (const [name, value] of parameters) {
-    if (OWN_NAMES.includes(name) || name.startsWith('_pq_.')) {
+    if (OWN_NAMES.includes(name) || name === 'options' || name.startsWith('_pq_.')) {
       continue;
     }
-    if (name === 'options') {
-      // Those of a replication client are for its own server connection.
-      const problem = kind === null ? reader.takeOptions(value) : null;
-      if (problem !== null) {
-        return problem;
-      }
-    } else if (!reader.take(name, value)) {
+    if (!reader.take(name, value)) {
       const refused = { parameter: name, value, isOption: false };
       return { error: poolerError('unsupportedStartupParameter', name), refused };
     }
   }
-  const replication = kind === null ? null : { kind, options: parameters.get('options') ?? null };
+  const replication = kind === null ? null : { kind, options };
   return { user, database, values: reader.values, replication };
 }

@@ -19,7 +19,7 @@ export function maintainPool<C extends PoolClient<C, S>, S extends PoolServer<C,
 ): void {
   closeStaleServers(pool, host);
   watchQueue(pool, host, queryWaitTimeoutMs, describeQueue);
-  watchHandshakes(pool, host);
+  watchHandshakes(pool, host, describeQueue);
   pool.fillToMinimum();
   const { waitingClients, welcomeClients, replicationClients } = pool;
   if (waitingClients.length + welcomeClients.length + replicationClients.length > 0) {
@@ -86,7 +86,8 @@ function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   queryWaitTimeoutMs: (client: C) => number,
   describeQueue: (pool: Pool<C, S>) => string,
 ): void {
-  const { queryTimeoutMs, queryWaitNotifyMs } = host.settings;
+  const { queryTimeoutMs } = pool.limits;
+  const { queryWaitNotifyMs } = host.settings;
   const head = pool.waitingClients.head;
   if (head === null) {
     return;
@@ -115,6 +116,7 @@ function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
 function watchHandshakes<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   pool: Pool<C, S>,
   host: PoolHost<C, S>,
+  describeQueue: (pool: Pool<C, S>) => string,
 ): void {
   const nowMs = host.nowMs();
   const { serverConnectTimeoutMs, clientLoginTimeoutMs } = host.settings;
@@ -131,7 +133,7 @@ function watchHandshakes<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   }
   for (const client of [...pool.welcomeClients.toArray(), ...pool.replicationClients.toArray()]) {
     if (clientLoginTimeoutMs > 0 && nowMs - client.connectedAtMs > clientLoginTimeoutMs) {
-      client.disconnect(poolerError('loginTimeoutServerDown'));
+      client.disconnect(poolerError('loginTimeoutServerDown', '', { detail: describeQueue(pool) }));
     }
   }
 }

@@ -47,6 +47,8 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
   queuedSinceMs: number;
   /** When the client last began a query, in clock ms. */
   lastRequestMs: number;
+  /** When a query of the client last ended, in clock ms; 0 before the first. */
+  lastReplyMs: number;
   /**
    * Whether its chunks lie in a buffer that nobody else reads into, so that they may be written
    * without a copy. Setting it takes effect with the next chunk.

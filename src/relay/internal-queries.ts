@@ -23,12 +23,20 @@ export type InternalQuery =
   | 'connect'
   | 'rollback';
 
+/**
+ * Classes of SQLSTATEs that come from the moment, not from the query: rollbacks, resources, locks,
+ * timeouts and cancels, the system.
+ */
+const PASSING_ERRORS: ReadonlySet<string> = new Set(['40', '53', '55', '57', '58', 'XX']);
+
 /** The queries of maitred's own on one server connection. Their replies reach no client. */
 export class InternalQueries {
   readonly #link: Link;
   running: InternalQuery = 'none';
   /** One that has ended within the chunk being handled. */
   ended: InternalQuery = 'none';
+  /** Since when the request has been held for which `set_first` runs, in clock ms. */
+  heldSinceMs = 0;
   #error: ServerReport | null = null;
   /** The parameters being set, as the pool remembers what its servers accept. */
   #keys: readonly string[] = [];
@@ -74,6 +82,7 @@ export class InternalQueries {
       requests.prefix = writeQuery(plan.sql);
       return true;
     }
+    this.heldSinceMs = client.queuedSinceMs === 0 ? host.nowMs() : client.queuedSinceMs;
     this.run('set_first', plan.sql);
     return false;
   }
@@ -102,9 +111,7 @@ export class InternalQueries {
         this.#onParametersSet(ended, error);
         return;
       case 'reset':
-        forgetUnreported(server.parameters, server.isReported);
-        // An error in it does not matter, as in PgBouncer: only a lost connection does.
-        server.pool.onServerTested(server);
+        this.#onReset(error);
         return;
       case 'check':
         server.pool.onServerTested(server);
@@ -114,6 +121,23 @@ export class InternalQueries {
         return;
       case 'rollback':
       case 'none':
+    }
+  }
+
+  /**
+   * What the last client has left behind is still there after a reset query that was cut short, for
+   * which its statement_timeout is enough. An error in the text of the query does not matter, as in
+   * PgBouncer: it would come each time.
+   */
+  #onReset(error: ServerReport | null): void {
+    const { server } = this.#link;
+    forgetUnreported(server.parameters, server.isReported);
+    const isCutShort = error !== null && PASSING_ERRORS.has(error.sqlstate.slice(0, 2));
+    if (isCutShort && server.cancelsInFlight === 0) {
+      server.disconnect(`reset query failed: ${error.message}`);
+    } else {
+      // With a cancel request under way it will run again.
+      server.pool.onServerTested(server);
     }
   }
 

@@ -4,7 +4,7 @@ import {
   readServerReport,
   type ServerReport,
 } from '../protocol/backend-reader.ts';
-import { poolerError } from '../protocol/pooler-errors.ts';
+import { errorOfServer, poolerError } from '../protocol/pooler-errors.ts';
 import { Cleanup } from './cleanup.ts';
 import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
@@ -31,8 +31,10 @@ export class Link {
   readonly #cleanup: Cleanup;
   /** Status byte of the last ReadyForQuery. */
   transactionStatus: number = TransactionStatus.Idle;
-  /** The server has sent a FATAL: it is about to close, and the client knows why. */
+  /** The server has sent a FATAL: it is about to close. */
   #fatal: ServerReport | null = null;
+  /** The client has got it; not when it answered a query of our own. */
+  #isFatalTold = false;
   /** Queries of maitred's own. */
   readonly internal: InternalQueries;
 
@@ -202,7 +204,9 @@ export class Link {
       this.#detach(client);
     }
     this.ledger.clear();
-    if (!isReusable) {
+    if (this.#fatal !== null) {
+      this.server.disconnect(this.#fatal.message);
+    } else if (!isReusable) {
       this.server.disconnect('state left by the client is unclear');
     } else {
       this.server.pool.release(this.server, isResetNeeded);
@@ -244,24 +248,26 @@ export class Link {
       this.internal.onReady();
       return true;
     }
-    const { client } = this;
-    if (client !== null && this.ledger.isEmpty) {
-      this.#stopTimers(client);
+    if (this.client !== null) {
+      this.#countTime(this.client);
     }
     return true;
   }
 
-  #stopTimers(client: ClientEnd): void {
+  /** A query has ended, and the next one of a pipeline begins. */
+  #countTime(client: ClientEnd): void {
     const { stats } = this.server.pool;
     // Just set, when the chunk came.
     const nowMs = this.server.lastActivityMs;
+    const nextStartMs = this.ledger.isEmpty ? 0 : nowMs;
+    client.lastReplyMs = nowMs;
     if (client.queryStartMs > 0) {
       stats.queryTimeMs += nowMs - client.queryStartMs;
-      client.queryStartMs = 0;
+      client.queryStartMs = nextStartMs;
     }
     if (this.transactionStatus === TransactionStatus.Idle && client.xactStartMs > 0) {
       stats.xactTimeMs += nowMs - client.xactStartMs;
-      client.xactStartMs = 0;
+      client.xactStartMs = nextStartMs;
     }
   }
 
@@ -286,6 +292,7 @@ export class Link {
     const report = readServerReport(body);
     if (report.severity === 'FATAL' || report.severity === 'PANIC') {
       this.#fatal = report;
+      this.#isFatalTold = disposition === Disposition.Forward && this.client !== null;
     }
     if (disposition === Disposition.Skip) {
       this.internal.onError(report);
@@ -342,11 +349,11 @@ export class Link {
       return;
     }
     this.#detach(client);
-    if (this.#fatal !== null) {
-      client.disconnectSilently(this.#fatal.message);
-    } else if (this.isMidReply || this.ledger.isStreamOver) {
+    if (this.#isFatalTold || this.isMidReply || this.ledger.isStreamOver) {
       // An error in the middle of a row would be read as part of it; the end of a stream is none.
-      client.disconnectSilently(reason);
+      client.disconnectSilently(this.#fatal?.message ?? reason);
+    } else if (this.#fatal !== null) {
+      client.disconnect(errorOfServer(this.#fatal));
     } else {
       const detail = `${this.server.describe()}: ${reason}`;
       client.disconnect(poolerError('serverCrashed', '', { detail }));
@@ -371,9 +378,12 @@ export class Link {
     }
     const isOver = (startMs: number, limitMs: number): boolean =>
       limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
-    if (isRunning && isOver(client.queryStartMs, queryTimeoutMs)) {
+    const { running, heldSinceMs } = this.internal;
+    const queryStartMs = running === 'set_first' ? heldSinceMs : client.queryStartMs;
+    const xactStartMs = running === 'set_first' ? heldSinceMs : client.xactStartMs;
+    if (isRunning && isOver(queryStartMs, queryTimeoutMs)) {
       client.disconnect(poolerError('queryTimeout'));
-    } else if (isOver(client.xactStartMs, transactionTimeoutMs)) {
+    } else if (isOver(xactStartMs, transactionTimeoutMs)) {
       client.disconnect(poolerError('transactionTimeout'));
     } else if (
       !isRunning &&

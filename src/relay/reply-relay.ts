@@ -111,7 +111,8 @@ export class ReplyRelay {
       }
       if (missing > 0) {
         this.#bodyRemaining = missing;
-        this.#bodyDisposition = disposition;
+        // What begins while nobody is linked is not for the client that comes in between.
+        this.#bodyDisposition = this.#link.client === null ? Disposition.Skip : disposition;
       }
       offset = messageEnd;
     }

@@ -37,7 +37,8 @@ export const RESPONSE_KINDS: Uint8Array = (() => {
 
 /**
  * Collects one backend message that a chunk has cut off, because its header is split or because its
- * body matters. Never allocates more than {@link MAX_HELD_BYTES}.
+ * body matters. Holds at most {@link MAX_HELD_BYTES}, and allocates by what has come, not by what a
+ * length announces.
  */
 export class HeldMessage {
   #bytes: Buffer | null = null;
@@ -56,7 +57,7 @@ export class HeldMessage {
     if (available >= HEADER_BYTES) {
       this.#wanted = 1 + chunk.readInt32BE(offset + 1);
     }
-    this.#bytes = Buffer.allocUnsafe(this.#wanted);
+    this.#bytes = Buffer.allocUnsafe(Math.max(available, HEADER_BYTES));
     chunk.copy(this.#bytes, 0, offset, end);
     this.#filled = available;
   }
@@ -68,9 +69,21 @@ export class HeldMessage {
    */
   fill(chunk: Buffer, offset: number, end: number): number {
     const bytes = Math.min(this.#wanted - this.#filled, end - offset);
+    this.#makeRoom(this.#filled + bytes);
     chunk.copy(this.#bytes!, this.#filled, offset, offset + bytes);
     this.#filled += bytes;
     return offset + bytes;
+  }
+
+  #makeRoom(neededBytes: number): void {
+    const bytes = this.#bytes!;
+    if (neededBytes > bytes.length) {
+      const wider = Buffer.allocUnsafe(
+        Math.min(this.#wanted, Math.max(neededBytes, 2 * bytes.length)),
+      );
+      bytes.copy(wider, 0, 0, this.#filled);
+      this.#bytes = wider;
+    }
   }
 
   /** Whether what was asked for is there: a header, or a whole message. */
@@ -92,9 +105,6 @@ export class HeldMessage {
     if (total <= HEADER_BYTES || total > MAX_HELD_BYTES) {
       return false;
     }
-    const whole = Buffer.allocUnsafe(total);
-    bytes.copy(whole, 0, 0, HEADER_BYTES);
-    this.#bytes = whole;
     this.#wanted = total;
     return true;
   }

@@ -13,7 +13,7 @@ import {
 } from '../net/tls-upgrade.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
 import { PROTOCOL_3_0 } from '../protocol/codes.ts';
-import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { errorOfServer, poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import { writeStartupMessage } from '../protocol/startup-writer.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { ServerHost } from './server-host.ts';
@@ -221,7 +221,8 @@ export class ServerOpening {
     }
   }
 
-  #onRefused({ sqlstate, message, detail, hint, severity }: ServerReport): void {
+  #onRefused(report: ServerReport): void {
+    const { sqlstate, message, severity } = report;
     const { pool, owner } = this.#port;
     this.#host.logger.warn('server_login_failed', {
       ...this.#port.logFields(),
@@ -234,14 +235,7 @@ export class ServerOpening {
       this.#port.disconnect(message);
       return;
     }
-    const error: PoolerError = {
-      severity: 'FATAL',
-      sqlstate,
-      message,
-      reason: 'server_error',
-      detail: detail === '' ? undefined : detail,
-      hint: hint === '' ? undefined : hint,
-    };
+    const error = errorOfServer(report);
     this.#port.onOpeningFailed(error, error, message);
   }
 

@@ -364,6 +364,72 @@ describe('a cancel request that hangs', () => {
     });
   });
 
+  it('is sent after its client to another server connection, behind the one under way there', async () => {
+    const held: FakeConnection[] = [];
+    const server = await FakeServer.start({
+      onMessage: () => {},
+      onCancel: (connection) => {
+        held.push(connection);
+      },
+    });
+    await withPooler(server, { settings: { default_pool_size: 2 } }, async (scene) => {
+      const client = await scene.login();
+      client.send(frontend.query('SELECT 1'));
+      const [first] = await server.waitForConnections(1);
+      await first?.waitForMessage('Q');
+      const requesters = await cancelOften(scene, client);
+      first?.answerQuery('SELECT 1');
+      expect((await client.readOutcome()).errors).toEqual([]);
+      client.send(frontend.query('SELECT 2'));
+      const [, second] = await server.waitForConnections(2);
+      await second?.waitForMessage('Q');
+      requesters.push(...(await cancelOften(scene, client)));
+      await waitFor('a request for each server connection', () => held.length === 2);
+      held[0]?.destroy();
+      await scene.waitForPool({ sv_being_canceled: 0 });
+      held[1]?.destroy();
+      await waitFor('one more for all that wait', () => held.length === 3);
+      held[2]?.destroy();
+      for (const requester of requesters) {
+        await requester.readToEnd();
+      }
+      expect(server.cancels).toEqual([first?.key, second?.key, second?.key]);
+      second?.answerQuery('SELECT 2');
+      expect((await client.readOutcome()).errors).toEqual([]);
+    });
+    await server.stop();
+  });
+
+  it('is given up after server_connect_timeout, and its server connection with it', async () => {
+    const held: FakeConnection[] = [];
+    const server = await FakeServer.start({
+      onMessage: () => {},
+      onCancel: (connection) => {
+        held.push(connection);
+      },
+    });
+    await withPooler(server, { settings: { server_connect_timeout: '1s' } }, async (scene) => {
+      const client = await scene.login();
+      const next = await scene.login();
+      client.send(frontend.query('SELECT 1'));
+      const [first] = await server.waitForConnections(1);
+      await first?.waitForMessage('Q');
+      const cancel = client.cancel();
+      await waitFor('the cancel request', () => held.length === 1);
+      first?.answerQuery('SELECT 1');
+      expect((await client.readOutcome()).errors).toEqual([]);
+      next.send(frontend.query('SELECT 2'));
+      const [, second] = await server.waitForConnections(2);
+      await second?.waitForMessage('Q');
+      await cancel;
+      await waitFor('the end of the first server connection', () => first?.hasEnded === true);
+      expect(first?.queries).toEqual(['SELECT 1']);
+      second?.answerQuery('SELECT 2');
+      expect((await next.readOutcome()).errors).toEqual([]);
+    });
+    await server.stop();
+  });
+
   it('or fails leaves the query and the server connection alone', async () => {
     const server = await FakeServer.start({ onMessage: () => {} });
     await withPooler(server, {}, async (scene) => {

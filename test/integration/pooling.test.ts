@@ -95,6 +95,26 @@ describe('session mode', () => {
     });
   });
 
+  it('passes no state on when server_reset_query is cut short', async () => {
+    await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const client = await scene.login();
+      const tables = Array.from(
+        { length: 300 },
+        (_, n) => `CREATE TEMP TABLE left_${String(n)} (a int);`,
+      );
+      await client.query(tables.join(' '));
+      await client.query("SET statement_timeout = '1ms'");
+      await client.close();
+      const next = await scene.login();
+      expect(await next.query('SHOW statement_timeout')).toEqual([{ statement_timeout: '0' }]);
+      expect(await next.query("SELECT to_regclass('pg_temp.left_0') AS name")).toEqual([
+        { name: null },
+      ]);
+      const { reason } = await scene.pooler.waitForEvent('server_disconnected');
+      expect(reason).toBe('reset query failed: canceling statement due to statement timeout');
+    });
+  });
+
   it('passes state on when server_reset_query is empty', async () => {
     const settings = { pool_mode: 'session', server_reset_query: '' };
     await withPooler(postgres, { settings }, async (scene) => {

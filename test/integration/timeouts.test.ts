@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as backend from '../support/backend-messages.ts';
 import type { BackendError } from '../support/backend-messages.ts';
+import type { FakeConnection } from '../support/fake-connection.ts';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
@@ -219,6 +220,19 @@ describe.concurrent('client_idle_timeout', () => {
       expect((await inside.simpleQuery('COMMIT')).status).toBe('I');
     });
   });
+
+  it('counts from the end of a query, however long that took', async () => {
+    const settings = { client_idle_timeout: '3s', default_pool_size: 2 };
+    await withPooler(postgres, { settings }, async (scene) => {
+      const [client, other] = await scene.logins(2);
+      expect((await client.simpleQuery('SELECT pg_sleep(4)')).types).toBe('TDCZ');
+      // Longer than the pooler takes to look again.
+      await (await postgres.login()).query('SELECT pg_sleep(0.8)');
+      expect((await client.simpleQuery('SELECT 1')).types).toBe('TDCZ');
+      await expectFatal(other, '57P05', 'client_idle_timeout');
+      await expectFatal(client, '57P05', 'client_idle_timeout');
+    });
+  });
 });
 
 describe.concurrent('client_login_timeout', () => {
@@ -341,6 +355,37 @@ describe.concurrent('server_login_retry', () => {
       const client = await scene.login();
       expect((await client.simpleQuery('SELECT 1')).types).toBe('TDCZ');
       expect(attempts).toBe(3);
+    });
+    await server.stop();
+  });
+});
+
+describe.concurrent('a server that starts up for too long', () => {
+  it('is what those are told of who waited in vain', async () => {
+    const script = {
+      onStartup: (connection: FakeConnection): void => {
+        connection.send(backend.errorResponse({ S: 'FATAL', C: '57P03', M: 'starting up' }));
+        connection.end();
+      },
+    };
+    const server = await FakeServer.start();
+    const settings = { query_wait_timeout: '1s', client_login_timeout: '1s' };
+    const options = { settings, databases: { other: {} } };
+    await withPooler(server, options, async (scene) => {
+      const client = await scene.login();
+      const connection = await firstConnection(server);
+      server.script = script;
+      connection.end();
+      await scene.waitForPool({ sv_idle: 0 });
+      client.send(frontend.query('SELECT 1'));
+      const error = await expectFatal(client, '53300', 'query_wait_timeout');
+      const end = /1 clients waiting, .*, last login to the server failed: starting up \(57P03\)$/;
+      expect(error.fields['D']).toMatch(end);
+      await expect(scene.login({ database: 'other' })).rejects.toMatchObject({
+        sqlState: '08006',
+        text: 'client_login_timeout (server down)',
+        fields: { D: expect.stringMatching(end) as string },
+      });
     });
     await server.stop();
   });

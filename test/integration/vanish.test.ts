@@ -99,6 +99,28 @@ const SITUATIONS: [string, Act][] = [
     },
   ],
   [
+    'while a function called by FunctionCall runs',
+    async (client, pid) => {
+      await client.query('BEGIN; LOCK TABLE vanished');
+      const [row] = await client.query("SELECT 'pg_sleep(float8)'::regprocedure::oid AS oid");
+      const seconds = Buffer.alloc(8);
+      seconds.writeDoubleBE(603);
+      client.send(frontend.functionCall(Number(row?.['oid']), [seconds], 1));
+      await waitForActivity(pid, 'fastpath function call', '');
+    },
+  ],
+  [
+    'with a pipeline under way',
+    async (client, pid) => {
+      const [slow, fast] = ['SELECT pg_sleep(604)', 'SELECT 1'].map((sql) =>
+        frontend.extendedQuery(sql),
+      );
+      const rest = Array.from({ length: 1000 }, () => fast ?? Buffer.alloc(0));
+      client.send(slow ?? Buffer.alloc(0), ...rest);
+      await waitForActivity(pid, 'active', 'pg_sleep(604)');
+    },
+  ],
+  [
     'in the middle of COPY IN',
     async (client) => {
       client.send(frontend.query('COPY vanished FROM STDIN'));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import * as b from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { SeededRandom, testSeed } from '../support/seeded-random.ts';
@@ -236,6 +236,86 @@ describe("ReplyRelay: replies to maitred's own requests", () => {
     expect(server.link.isMidReply).toBe(false);
     replyChunks(server, [stream.subarray(50_000, 90_000), stream.subarray(90_000)]);
     expect(client.output).toEqual(replies);
+  });
+});
+
+describe('ReplyRelay: a message that begins while nobody is linked', () => {
+  const notification = f.message(
+    'A',
+    f.int32(7),
+    f.cstring('channel'),
+    f.cstring('x'.repeat(7000)),
+  );
+  const own = Buffer.concat([
+    b.rowDescription(['a']),
+    b.dataRow(['own']),
+    b.commandComplete('SELECT 1'),
+    b.readyForQuery('I'),
+  ]);
+
+  it.each([
+    ['a notification', notification],
+    ['a notice', b.noticeResponse({ M: 'x'.repeat(7000) })],
+  ])('%s, has no part of it passed to the client that comes in between', (_what, message) => {
+    for (const cut of [6, 100, message.length - 1]) {
+      const fixture = new RelayFixture();
+      const server = fixture.addServer();
+      replyChunks(server, [message.subarray(0, cut)]);
+      const client = fixture.addClient();
+      expect(fixture.pool.acquire(client)).toBe(server);
+      expect(server.link.begin(client)).toBe(true);
+      client.send(f.query('SELECT'));
+      expect(server.link.isMidReply).toBe(false);
+      replyChunks(server, [Buffer.concat([message.subarray(cut), own])]);
+      expect(client.output).toEqual(own);
+      expect(client.link).toBeNull();
+    }
+  });
+
+  it('behind the end of a query of our own, is kept from the client that waits', () => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer();
+    const [first, next] = [fixture.addClient(), fixture.addClient()];
+    fixture.pool.acquire(first);
+    server.link.begin(first);
+    expect(fixture.pool.acquire(next)).toBeNull();
+    next.heldRequests = f.query('SELECT');
+    first.send(f.query('BEGIN'));
+    server.reply(b.commandComplete('BEGIN'), b.readyForQuery('T'));
+    first.close(false);
+    server.reply(b.commandComplete('ROLLBACK'), b.readyForQuery('I'));
+    // DISCARD ALL has been sent.
+    replyChunks(server, [
+      Buffer.concat([
+        b.commandComplete('DISCARD ALL'),
+        b.readyForQuery('I'),
+        notification.subarray(0, 100),
+      ]),
+    ]);
+    expect(next.link).toBe(server.link);
+    replyChunks(server, [Buffer.concat([notification.subarray(100), own])]);
+    expect(next.output).toEqual(own);
+  });
+});
+
+describe('ReplyRelay: a message that is held', () => {
+  it.each([5, 4])('takes room for what has come, not for what %d bytes announce', (headerBytes) => {
+    const { client, server } = asked(f.query('SELECT'));
+    const error = b.errorResponse({ S: 'ERROR', C: '22000', M: 'x'.repeat(30_000) });
+    const allocate = vi.spyOn(Buffer, 'allocUnsafe');
+    let largest: number;
+    try {
+      replyChunks(server, [error.subarray(0, headerBytes), error.subarray(headerBytes, 6)]);
+      largest = Math.max(...allocate.mock.calls.map(([bytes]) => bytes));
+    } finally {
+      allocate.mockRestore();
+    }
+    expect(largest).toBeLessThan(100);
+    for (let offset = 6; offset < error.length; offset += 1000) {
+      expect(client.output.length).toBe(0);
+      replyChunks(server, [error.subarray(offset, offset + 1000)]);
+    }
+    expect(client.output).toEqual(error);
   });
 });
 

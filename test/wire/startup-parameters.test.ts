@@ -60,6 +60,14 @@ describe('readStartupParameters', () => {
     expect(read(parameters)).toMatch(new RegExp(`^${reason}: `));
   });
 
+  it('lets a parameter of its own count more than one in options, as PostgreSQL does', () => {
+    const options = ['options', '-c timezone=UTC -c timezone=EET'] as const;
+    const own = ['TimeZone', 'PST8PDT'] as const;
+    expect(read([['user', 'u'], options, own])).toBe('u/u TimeZone=PST8PDT');
+    expect(read([['user', 'u'], own, options])).toBe('u/u TimeZone=PST8PDT');
+    expect(read([['user', 'u'], options])).toBe('u/u TimeZone=EET');
+  });
+
   it('accepts a user name of 127 bytes and a value of the largest size', () => {
     const user = 'x'.repeat(127);
     expect(read({ user })).toBe(`${user}/${user}`);

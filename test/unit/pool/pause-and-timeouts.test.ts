@@ -124,6 +124,21 @@ describe('time in the queue', () => {
     expect(holder?.error).toBeNull();
   });
 
+  it('is limited by query_timeout of the user instead of the global one', () => {
+    const host = new FakeHost({
+      settings: { ...SIZE_1, queryWaitTimeoutMs: 0, queryTimeoutMs: 1000 },
+      users: { patient: { queryTimeoutMs: 5000 } },
+    });
+    const [pool, patient] = [host.pool(), host.pool('app', 'patient')];
+    host.occupy(pool, 1);
+    host.occupy(patient, 1);
+    const [client, other] = [host.client(pool).ask(), host.client(patient).ask()];
+    host.pass(5000);
+    expect([client.error?.reason, other.error]).toEqual(['queryTimeoutQueued', null]);
+    host.pass(1);
+    expect(other.error?.reason).toBe('queryTimeoutQueued');
+  });
+
   it('is not limited when both are 0', () => {
     const host = new FakeHost({
       settings: { ...SIZE_1, queryWaitTimeoutMs: 0, queryTimeoutMs: 0 },

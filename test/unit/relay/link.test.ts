@@ -270,6 +270,47 @@ describe('Link: a server that is lost', () => {
     expect(server.link.fatal?.sqlstate).toBe('57P01');
   });
 
+  it.each([
+    ['no value was tried before', []],
+    ['the values were accepted before', ['TimeZone=EET']],
+  ])('passes on a FATAL that answered a SET of our own, when %s', (_when, accepted) => {
+    const fixture = new RelayFixture();
+    const server = fixture.addServer({ TimeZone: 'UTC' });
+    for (const value of accepted) {
+      fixture.pool.acceptedValues.add(value);
+    }
+    const client = fixture.addClient({ TimeZone: 'EET' });
+    fixture.pool.acquire(client);
+    if (server.link.begin(client)) {
+      client.send(f.query('SELECT'));
+    }
+    server.reply(FATAL);
+    server.disconnect('server conn crashed?');
+    expect(client.output).toEqual(Buffer.alloc(0));
+    expect(client.error).toMatchObject({
+      severity: 'FATAL',
+      sqlstate: '57P01',
+      message: 'terminating connection',
+    });
+  });
+
+  it.each(['session', 'transaction'] as const)(
+    'is given to nobody once it has said FATAL, in %s mode',
+    (poolMode) => {
+      const fixture = new RelayFixture({ poolMode });
+      const server = fixture.addServer();
+      const [client, next] = [fixture.addClient(), fixture.addClient()];
+      fixture.pool.acquire(client);
+      server.link.begin(client);
+      expect(fixture.pool.acquire(next)).toBeNull();
+      server.reply(FATAL);
+      expect(client.output).toEqual(FATAL);
+      client.close(true);
+      expect(server.closeReason).toBe('terminating connection');
+      expect([next.state, next.events]).toEqual(['waiting', []]);
+    },
+  );
+
   it('adds nothing in the middle of a row, which an error would complete', () => {
     const { client, server } = new RelayFixture().link();
     client.send(f.query('SELECT'));
@@ -330,6 +371,24 @@ describe('Link: timeouts and times', () => {
     expect(server.cancelCount).toBe(1);
   });
 
+  it.each([
+    [LIMITS, 1000, 'queryTimeout'],
+    [{ ...LIMITS, queryTimeoutMs: 0 }, 5000, 'transactionTimeout'],
+  ])('count while a server sets parameters without an answer: %j', (settings, limitMs, reason) => {
+    const fixture = new RelayFixture({ settings });
+    const server = fixture.addServer({ TimeZone: 'UTC' });
+    const client = fixture.addClient({ TimeZone: 'EET' });
+    fixture.clock.advance(100_000);
+    fixture.pool.acquire(client);
+    expect(server.link.begin(client)).toBe(false);
+    fixture.clock.advance(limitMs);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(client.isClosed).toBe(false);
+    fixture.clock.advance(1);
+    server.link.checkTimeouts(fixture.clock.nowMs());
+    expect(client.error?.reason).toBe(reason);
+  });
+
   it('idle_transaction_timeout counts from the last activity of the server', () => {
     const { client, server, tick } = limited();
     client.send(f.query('BEGIN'));
@@ -384,6 +443,32 @@ describe('Link: timeouts and times', () => {
     expect([server.state, client.queuedSinceMs, client.queryStartMs]).toEqual(['idle', 0, 0]);
   });
 
+  it('count for each query and transaction of a pipeline by itself', () => {
+    const { client, server, fixture, tick } = limited();
+    const requests = 8;
+    client.send(...Array.from({ length: requests }, () => f.query('SELECT')));
+    for (let answered = 1; answered < requests; answered++) {
+      tick(1000);
+      server.reply(DONE);
+    }
+    expect(client.isClosed).toBe(false);
+    expect(fixture.pool.stats).toMatchObject({ queryTimeMs: 7000, xactTimeMs: 7000 });
+    tick(1001);
+    expect(client.error?.reason).toBe('queryTimeout');
+  });
+
+  it('transaction_timeout counts on through a pipeline inside a transaction', () => {
+    const { client, server, tick } = limited();
+    client.send(...Array.from({ length: 8 }, () => f.query('x')));
+    for (let answered = 0; answered < 5; answered++) {
+      tick(1000);
+      server.reply(IN_TRANSACTION);
+    }
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('transactionTimeout');
+  });
+
   it('counts queries, transactions, bytes and times', () => {
     const { client, server, fixture } = limited();
     client.queuedSinceMs = fixture.clock.nowMs();
@@ -404,6 +489,21 @@ describe('Link: timeouts and times', () => {
 });
 
 describe("Link: maitred's own queries", () => {
+  it.each([
+    ['42601', 0, 'idle', null],
+    ['57014', 0, 'closed', 'reset query failed: oh'],
+    ['53200', 0, 'closed', 'reset query failed: oh'],
+    ['57014', 1, 'being_canceled', null],
+  ])('an error %s in the reset query, %d cancels in flight: %s', (code, cancels, state, reason) => {
+    const fixture = new RelayFixture({ poolMode: 'session' });
+    const { client, server } = fixture.link();
+    client.close(true);
+    expect(server.state).toBe('tested');
+    server.cancelsInFlight = cancels;
+    server.reply(b.errorResponse({ S: 'ERROR', C: code, M: 'oh' }), b.readyForQuery('I'));
+    expect([server.state, server.closeReason]).toEqual([state, reason]);
+  });
+
   it.each(['an error', 'no error'])('the check query ends well with %s', (what) => {
     const fixture = new RelayFixture();
     const server = fixture.addServer();

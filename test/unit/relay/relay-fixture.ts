@@ -33,6 +33,7 @@ export class FakeClient implements ClientEnd {
   xactStartMs = 0;
   queuedSinceMs = 0;
   lastRequestMs = 0;
+  lastReplyMs = 0;
   isClosed = false;
   readonly pool: RelayPool;
 
