@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
@@ -8,7 +9,7 @@ import { isUnixSocketAlive } from '../net/unix-socket.ts';
 import type { ListeningDescriptor } from './descriptors.ts';
 import type { SocketTuner } from './socket-tuner.ts';
 import { findGroupId } from './system-accounts.ts';
-import { asError, systemErrorText } from './system-error.ts';
+import { asError } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
 
 const GROUP_FILE = '/etc/group';
@@ -102,7 +103,7 @@ export class Listeners {
       } catch (error) {
         failures.push(asError(error));
         throwIfUnknown(host, port, error);
-        this.#logger.warn('listen_failed', { address: host, error: asError(error).message });
+        this.#logger.warn('listen_failed', { address: host, error: systemErrorText(error) });
       }
     }
     if (listenAddr.length > 0 && this.#open.length === 0) {
