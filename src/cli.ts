@@ -12,6 +12,7 @@ import { checkUnixSocketFree } from './app/listeners.ts';
 import { systemPasswordReader } from './app/password-reader.ts';
 import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
+import { findStartProblems } from './app/start-problems.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
 import { asError } from './app/system-error.ts';
 import { TlsSetupError } from './app/tls-setup.ts';
@@ -342,7 +343,16 @@ switch (args.kind) {
     process.exitCode = 1;
     break;
   case 'check':
-    finish(checkCommand(args.file, { readText, env: process.env, nativeProblem }));
+    finish(
+      await checkCommand(args.file, { readText, env: process.env, nativeProblem }, (settings) =>
+        findStartProblems(settings, {
+          env: process.env,
+          nodeVersion: process.versions.node,
+          uid: process.getuid?.() ?? null,
+          findAccount,
+        }),
+      ),
+    );
     break;
   case 'convert':
     finish(convertCommand(args.file, readText));

@@ -102,8 +102,12 @@ export class Listeners {
         port = listener.port;
       } catch (error) {
         failures.push(asError(error));
-        throwIfUnknown(host, port, error);
-        this.#logger.warn('listen_failed', { address: host, error: systemErrorText(error) });
+        const unknown = unknownName(host, port, error);
+        if (unknown !== null) {
+          // A mistake, not a passing state.
+          throw unknown;
+        }
+        this.#logger.warn('listen_failed', { address: host, port, error: systemErrorText(error) });
       }
     }
     if (listenAddr.length > 0 && this.#open.length === 0) {
@@ -258,17 +262,28 @@ function pathOf({ target, address }: Listener): string | null {
   }
 }
 
-/** Gives up when a name of listen_addr has no address: that is a mistake, not a passing state. */
-function throwIfUnknown(host: string, port: number, error: unknown): void {
+/** What the C library says of names without an address. */
+const LOOKUP_TEXTS: ReadonlyMap<string, string> = new Map([
+  ['ENOTFOUND', 'Name or service not known [-2]'],
+  ['EAI_AGAIN', 'Temporary failure in name resolution [-3]'],
+]);
+
+/** The error of a name in listen_addr that has no address; `null` when `error` is another one. */
+export function unknownName(host: string, port: number, error: unknown): Error | null {
   const { code } = error as NodeJS.ErrnoException;
-  if (code !== undefined && LOOKUP_FAILURE.test(code)) {
-    const call = `getaddrinfo('${host}', '${String(port)}')`;
-    throw new Error(`${call} = name has no address [${code}]`, { cause: error });
+  if (code === undefined || !LOOKUP_FAILURE.test(code)) {
+    return null;
   }
+  const why = LOOKUP_TEXTS.get(code) ?? `name has no address [${code}]`;
+  return new Error(`getaddrinfo('${host}', '${String(port)}') = ${why}`, { cause: error });
 }
 
-/** The id of the group that owns the unix socket; `null` for that of the process. */
-function socketGroup(name: string): number | null {
+/**
+ * Finds the id of the group that owns the unix socket; `null` for that of the process.
+ *
+ * @throws Error when there is no such group.
+ */
+export function socketGroup(name: string): number | null {
   if (name === '') {
     return null;
   }

@@ -142,7 +142,9 @@ function readPem(setting: string, file: string, readText: (file: string) => stri
   try {
     return readText(file);
   } catch (cause) {
-    throw new TlsSetupError(`${setting}: could not read "${file}": ${systemErrorText(cause)}`, { cause });
+    throw new TlsSetupError(`${setting}: could not read "${file}": ${systemErrorText(cause)}`, {
+      cause,
+    });
   }
 }
 

@@ -4,6 +4,7 @@ import { getSystemErrorMap } from 'node:util';
 const TEXTS: ReadonlyMap<string, string> = new Map([
   ['EADDRNOTAVAIL', 'Cannot assign requested address'],
   ['EAFNOSUPPORT', 'Address family not supported by protocol'],
+  ['EEXIST', 'File exists'],
   ['EISDIR', 'Is a directory'],
   ['ELOOP', 'Too many levels of symbolic links'],
   ['ENAMETOOLONG', 'File name too long'],

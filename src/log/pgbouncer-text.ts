@@ -59,7 +59,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       ? `listening on ${hostPort(address, port)}`
       : `listening on unix:${path(unix)}`,
   ),
-  listen_failed: plain(({ address, error }) => `cannot listen on ${show(address)}: bind(): ${show(error)}`),
+  listen_failed: plain(
+    ({ address, port, error }) =>
+      `cannot listen on ${port === undefined ? show(address) : hostPort(address, port)}: bind(): ${show(error)}`,
+  ),
   accept_failed: plain(({ error }) => `accept() failed: ${show(error)}`),
   signal_received: plain(
     ({ signal }, message) => message ?? SIGNAL_TEXTS[show(signal)] ?? `got ${show(signal)}`,

@@ -210,7 +210,7 @@ describe('the pidfile', () => {
     try {
       expect((await withDeadline('the end', pooler.exited)).code).toBe(1);
       expect(pooler.logs.map((line) => line.raw ?? '').join('\n')).toMatch(
-        /could not open pidfile '.*\/absent\/pid': no such file or directory/,
+        /could not open pidfile '.*\/absent\/pid': No such file or directory/,
       );
       expect(fs.readdirSync(pooler.directory).filter((name) => name.startsWith('.s.'))).toEqual([]);
     } finally {
