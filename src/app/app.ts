@@ -104,9 +104,10 @@ export class App {
   /**
    * Opens the listening sockets and begins to work.
    *
+   * @param onListening - Called once the sockets are open; what it throws ends the start.
    * @throws when there is nothing to listen on.
    */
-  async start(): Promise<void> {
+  async start(onListening: () => void): Promise<void> {
     const { logger } = this.#environment;
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
@@ -115,6 +116,7 @@ export class App {
     this.#pooler.tls.tellExpiries();
     const { settings } = this.#pooler;
     await this.#listeners.open(settings);
+    onListening();
     await this.#metrics.open({
       host: settings.metricsListenAddr,
       port: settings.metricsListenPort,

@@ -115,7 +115,8 @@ export function parseIniValue(text: string, setting: Setting, scope: Scope): Par
  */
 export function parseConsoleValue(text: string, setting: Setting): ParsedValue {
   const parsed = refuseUnsupported(parseByType(text, setting, GLOBAL_NOTATION), setting);
-  return 'value' in parsed ? parsed : parseValue(text, setting);
+  // A number with leading zeros is octal, or nothing.
+  return 'value' in parsed || /^[+-]?0\d+$/.test(text) ? parsed : parseValue(text, setting);
 }
 
 function describeIniAllowed(setting: Setting, scope: Scope): string {
