@@ -188,7 +188,8 @@ function openLogOutput(args: RunArguments, { logfile }: Settings): LogOutput {
     output.openFile(logfile);
   } catch (error) {
     if (error instanceof LogFileError) {
-      fail(args, error.message);
+      // Nobody would learn of it otherwise.
+      fail({ ...args, quiet: false }, error.message);
     }
     throw error;
   }
