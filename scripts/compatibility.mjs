@@ -113,7 +113,7 @@ const SETTING_NOTES = {
   application_name_add_host: ['same', 'once, at login'],
   auth_file: ['same', 'a truncated secret opens no account; read again on RELOAD'],
   client_login_timeout: ['same', 'also while the first server connection is awaited'],
-  conffile: ['different', 'shown only; the file of the next RELOAD is the one named at the start'],
+  conffile: ['same', 'SET names the file that the next RELOAD reads'],
   dns_max_ttl: ['same', 'servers on an address that vanished are replaced as they become free'],
   idle_transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   listen_addr: ['same', 'an address that cannot be used is a warning while another one can'],
@@ -142,12 +142,10 @@ const SETTING_NOTES = {
   server_lifetime: ['better', 'each connection lives 80 to 100 % of it by chance'],
   server_reset_query: ['better', 'an answer that does not come closes the connection'],
   so_reuseport: ['different', 'needs Node.js 22.12 or newer, refused on older ones'],
-  stats_period: ['same', 'takes effect at a restart, although it may be changed before'],
-  tcp_keepalive: ['different', 'of clients at a restart, although it may be changed before'],
-  tcp_keepidle: ['different', 'of clients at a restart, although it may be changed before'],
+  stats_period: ['better', 'takes effect at once'],
   transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   unix_socket_mode: ['same', 'SHOW CONFIG prints it in decimal, as PgBouncer does'],
-  user: ['same', 'looked up in /etc/passwd only'],
+  user: ['same', 'looked up in /etc/passwd, then wherever the system keeps users'],
   verbose: ['different', '1 and 2 add other lines than in PgBouncer'],
 };
 

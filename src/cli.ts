@@ -12,6 +12,7 @@ import { checkUnixSocketFree } from './app/listeners.ts';
 import { systemPasswordReader } from './app/password-reader.ts';
 import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
+import { findStartProblems } from './app/start-problems.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
 import { asError } from './app/system-error.ts';
 import { TlsSetupError } from './app/tls-setup.ts';
@@ -78,15 +79,32 @@ function packageVersion(): string {
   return version;
 }
 
-/** Tells why the process cannot start, also to the one that waits for it in the foreground. */
-function tellFailure(problem: string): void {
-  writeSync(STDERR, `maitred: ${problem}\n`);
-  reportStart({ isUp: false, problem });
+/** A line of PgBouncer's log, for what must be told before there is a log. */
+function earlyLine(level: 'error' | 'fatal', fields: Readonly<Record<string, unknown>>): string {
+  const event = level === 'fatal' ? 'start_failed' : 'config_reload_failed';
+  const common = { wallMs: systemClock.wallMs(), pid: process.pid, message: undefined };
+  return pgbouncerLine({ ...common, level, event, fields });
 }
 
-function fail(problem: string): never {
-  tellFailure(problem);
+/** Ends a start that has no log yet; also tells the process that waits for it in the foreground. */
+function fail({ file, quiet }: RunArguments, problem: string): never {
+  if (!quiet) {
+    const line = isYamlFile(file)
+      ? `maitred: ${problem}\n`
+      : earlyLine('fatal', { error: problem });
+    writeSync(STDERR, line);
+  }
+  reportStart({ isUp: false, problem });
   process.exit(1);
+}
+
+/** Logs why a start fails. JSON is for programs: whoever starts it by hand gets a sentence, too. */
+function logFailure({ file, quiet }: RunArguments, logger: RootLogger, problem: string): void {
+  logger.fatal('start_failed', { error: problem });
+  if (!quiet && isYamlFile(file)) {
+    writeSync(STDERR, `maitred: ${problem}\n`);
+  }
+  reportStart({ isUp: false, problem });
 }
 
 function nativeProblem(): string | null {
@@ -105,18 +123,18 @@ function load({ file, verbose, user }: RunArguments): Config {
 }
 
 /** Whoever reads the log of a PgBouncer finds the lines that it would have written. */
-function tellProblems(file: string, error: ConfigError): void {
+function tellProblems({ file, quiet }: RunArguments, error: ConfigError): void {
+  if (quiet) {
+    return;
+  }
   if (isYamlFile(file)) {
     writeSync(STDERR, `maitred: ${CANNOT_LOAD}\n${error.message}\n`);
     return;
   }
-  const common = { wallMs: systemClock.wallMs(), pid: process.pid, message: undefined };
   for (const { message: problem } of error.problems) {
-    const line = { ...common, level: 'error', event: 'config_reload_failed' } as const;
-    writeSync(STDERR, pgbouncerLine({ ...line, fields: { problem } }));
+    writeSync(STDERR, earlyLine('error', { problem }));
   }
-  const last = { ...common, level: 'fatal', event: 'start_failed' } as const;
-  writeSync(STDERR, pgbouncerLine({ ...last, fields: { error: CANNOT_LOAD } }));
+  writeSync(STDERR, earlyLine('fatal', { error: CANNOT_LOAD }));
 }
 
 function loadOrFail(args: RunArguments): Config {
@@ -124,7 +142,7 @@ function loadOrFail(args: RunArguments): Config {
     return load(args);
   } catch (error) {
     if (error instanceof ConfigError) {
-      tellProblems(args.file, error);
+      tellProblems(args, error);
       reportStart({ isUp: false, problem: CANNOT_LOAD });
       process.exit(1);
     }
@@ -164,13 +182,14 @@ function listenToProcess(app: App, logger: RootLogger, notifier: ServiceNotifier
   });
 }
 
-function openLogOutput(logfile: string, quiet: boolean): LogOutput {
-  const output = new LogOutput(quiet ? null : openStandardError());
+function openLogOutput(args: RunArguments, { logfile }: Settings): LogOutput {
+  const output = new LogOutput(args.quiet ? null : openStandardError());
   try {
     output.openFile(logfile);
   } catch (error) {
     if (error instanceof LogFileError) {
-      fail(error.message);
+      // Nobody would learn of it otherwise.
+      fail({ ...args, quiet: false }, error.message);
     }
     throw error;
   }
@@ -206,23 +225,23 @@ function findAccount(name: string): SystemUser | null {
 }
 
 /** Becomes the system user of the settings; before anything is opened, so that it owns all. */
-function switchUserOrFail({ user }: Settings): void {
+function switchUserOrFail(args: RunArguments, { user }: Settings): void {
   try {
     switchUser(user ?? '', process, findAccount);
   } catch (error) {
-    fail(asError(error).message);
+    fail(args, asError(error).message);
   }
 }
 
 /** Goes on in the background. The new process does all of the start, so that it can tell of it. */
-async function runInBackground({ pidfile }: Settings): Promise<void> {
+async function runInBackground(args: RunArguments, { pidfile }: Settings): Promise<void> {
   if (pidfile === '') {
-    fail('daemon needs pidfile configured');
+    fail(args, 'daemon needs pidfile configured');
   }
   const script = fileURLToPath(import.meta.url);
   const report = await startDaemon({ script, args: process.argv.slice(2) });
   if (!report.isUp) {
-    fail(report.problem);
+    fail(args, report.problem);
   }
   process.exit(0);
 }
@@ -238,23 +257,23 @@ async function start(app: App, { settings }: Config, logger: RootLogger): Promis
   if (pidfile !== '' && checkPidfile(pidfile)) {
     logger.info('config_warning', { problem: 'stale pidfile, removing', pidfile });
   }
-  await app.start();
-  if (pidfile !== '') {
-    writePidfile(pidfile, process.pid);
-  }
+  await app.start(() => {
+    if (pidfile !== '') {
+      writePidfile(pidfile, process.pid);
+    }
+  });
 }
 
 /** Builds everything that can be built before a socket is opened. */
-function makeAppOrFail(logger: RootLogger, config: Config, environment: AppEnvironment): App {
+function makeAppOrFail(args: RunArguments, config: Config, environment: AppEnvironment): App {
   try {
     return new App(config, environment);
   } catch (error) {
     if (!(error instanceof TlsSetupError)) {
       throw error;
     }
-    const text = `TLS setup failed: ${error.message}`;
-    logger.fatal('start_failed', { error: text });
-    fail(text);
+    logFailure(args, environment.logger, `TLS setup failed: ${error.message}`);
+    process.exit(1);
   }
 }
 
@@ -262,13 +281,13 @@ async function run(args: RunArguments): Promise<void> {
   const config = loadOrFail(args);
   const { settings } = config;
   if (args.daemon && !isDaemonChild()) {
-    await runInBackground(settings);
+    await runInBackground(args, settings);
     return;
   }
   // The other user may not be able to read our own files.
   const version = packageVersion();
-  switchUserOrFail(settings);
-  const output = openLogOutput(settings.logfile, args.quiet);
+  switchUserOrFail(args, settings);
+  const output = openLogOutput(args, settings);
   openSyslog(output, settings);
   const logger = createLogger({
     destination: output,
@@ -279,7 +298,7 @@ async function run(args: RunArguments): Promise<void> {
   });
   output.reportTo(logger);
   const notifier = new ServiceNotifier(process.env['NOTIFY_SOCKET'], logger);
-  const app = makeAppOrFail(logger, config, {
+  const app = makeAppOrFail(args, config, {
     clock: systemClock,
     logger: withStatus(logger, notifier),
     packageVersion: version,
@@ -312,10 +331,7 @@ async function run(args: RunArguments): Promise<void> {
   try {
     await start(app, config, logger);
   } catch (error) {
-    const text = asError(error).message;
-    // For those who read nothing but the log file.
-    logger.fatal('start_failed', { error: text });
-    tellFailure(text);
+    logFailure(args, logger, asError(error).message);
     app.stop(1);
     return;
   }
@@ -342,7 +358,16 @@ switch (args.kind) {
     process.exitCode = 1;
     break;
   case 'check':
-    finish(checkCommand(args.file, { readText, env: process.env, nativeProblem }));
+    finish(
+      await checkCommand(args.file, { readText, env: process.env, nativeProblem }, (settings) =>
+        findStartProblems(settings, {
+          env: process.env,
+          nodeVersion: process.versions.node,
+          uid: process.getuid?.() ?? null,
+          findAccount,
+        }),
+      ),
+    );
     break;
   case 'convert':
     finish(convertCommand(args.file, readText));

@@ -5,6 +5,7 @@ import type { HbaRule } from '../auth/hba-rules.ts';
 import { parseIdentFile } from '../auth/ident-map.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
 import { findFilterProblem } from '../auth/ldap-client.ts';
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import { parseLdapOptions } from '../config/ldap-options.ts';
 
@@ -132,7 +133,7 @@ function readOr(file: string, { readText }: AccessSources): string | { readonly 
   try {
     return readText(file);
   } catch (error) {
-    return { why: error instanceof Error ? error.message : String(error) };
+    return { why: systemErrorText(error) };
   }
 }
 

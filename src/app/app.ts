@@ -1,4 +1,5 @@
 import type { ShutdownMode } from '../admin/control.ts';
+import type { ReloadChangeSnapshot } from '../admin/snapshots.ts';
 import { ConfigError } from '../config/config-error.ts';
 import type { Config, Settings } from '../config/config.ts';
 import { configAfterReload, diffConfigs } from '../config/diff.ts';
@@ -13,6 +14,7 @@ import { Pooler, type PoolerEnvironment } from './pooler.ts';
 import { Statistics } from './statistics.ts';
 import { planReload } from './reload-plan.ts';
 import { runTick } from './tick.ts';
+import type { PreparedTls } from './tls-keeper.ts';
 import { TlsSetupError } from './tls-setup.ts';
 
 /** What the app needs from the process. */
@@ -76,10 +78,7 @@ export class App {
     const control = new PoolerControl(this.#pooler, this.#statistics, {
       version: `PgBouncer ${SPOKEN_VERSION} (maitred ${environment.packageVersion})`,
       reload: () => this.reload(),
-      planReload: () => {
-        const next = this.#readConfig();
-        return typeof next === 'string' ? next : planReload(this.#pooler, next);
-      },
+      planReload: () => this.#planReload(),
       shutdown: (mode) => {
         this.shutdown(mode);
       },
@@ -105,9 +104,10 @@ export class App {
   /**
    * Opens the listening sockets and begins to work.
    *
+   * @param onListening - Called once the sockets are open; what it throws ends the start.
    * @throws when there is nothing to listen on.
    */
-  async start(): Promise<void> {
+  async start(onListening: () => void): Promise<void> {
     const { logger } = this.#environment;
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
@@ -116,6 +116,7 @@ export class App {
     this.#pooler.tls.tellExpiries();
     const { settings } = this.#pooler;
     await this.#listeners.open(settings);
+    onListening();
     await this.#metrics.open({
       host: settings.metricsListenAddr,
       port: settings.metricsListenPort,
@@ -238,10 +239,20 @@ export class App {
     return null;
   }
 
+  /** Tells what {@link reload} would do, or what it would fail with. */
+  #planReload(): readonly ReloadChangeSnapshot[] | string {
+    const next = this.#readConfig();
+    if (typeof next === 'string') {
+      return next;
+    }
+    const tls = this.#prepareTls(configAfterReload(this.#pooler.config, next));
+    return 'problem' in tls ? tls.problem : planReload(this.#pooler, next, tls);
+  }
+
   /** Builds what TLS needs, before anything else is changed. */
-  #prepareTls({ settings }: Config): { use: () => void } | { readonly problem: string } {
+  #prepareTls({ settings }: Config): PreparedTls | { readonly problem: string } {
     try {
-      return { use: this.#pooler.tls.prepare(settings) };
+      return this.#pooler.tls.prepare(settings);
     } catch (error) {
       if (!(error instanceof TlsSetupError)) {
         throw error;

@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util';
+import { readOptions } from './getopt.ts';
+import type { GivenOption, OptionSpec } from './getopt.ts';
 
 /** How to run the pooler. */
 export interface RunArguments {
@@ -65,40 +66,39 @@ function readCommand(
   return hasOptions ? { kind: 'wrong', problem: `${kind} takes no options` } : { kind, file };
 }
 
-/** Reads the command line, without the names of node and of the script. Never throws. */
+/** The options, sorted by their long names. */
+const OPTIONS: readonly OptionSpec[] = [
+  { letter: 'd', name: 'daemon', takesValue: false },
+  { letter: 'h', name: 'help', takesValue: false },
+  { letter: 'q', name: 'quiet', takesValue: false },
+  { letter: 'R', name: 'reboot', takesValue: false },
+  { letter: 'u', name: 'user', takesValue: true },
+  { letter: 'v', name: 'verbose', takesValue: false },
+  { letter: 'V', name: 'version', takesValue: false },
+];
+
+/**
+ * Reads the command line, without the names of node and of the script. Of several options that
+ * answer by themselves, the first counts, whatever stands behind it. Never throws.
+ */
 export function readArguments(args: readonly string[]): Arguments {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        daemon: { type: 'boolean', short: 'd' },
-        reboot: { type: 'boolean', short: 'R' },
-        user: { type: 'string', short: 'u' },
-        quiet: { type: 'boolean', short: 'q' },
-        verbose: { type: 'boolean', short: 'v', multiple: true },
-        version: { type: 'boolean', short: 'V' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    return { kind: 'wrong', problem: error instanceof Error ? error.message : String(error) };
+  const { options, operands, problem } = readOptions(args, OPTIONS);
+  const answered = options.find(({ letter }) => letter === 'h' || letter === 'V');
+  if (answered !== undefined) {
+    return { kind: answered.letter === 'h' ? 'help' : 'version' };
   }
-  const { values, positionals } = parsed;
-  if (values.help === true) {
-    return { kind: 'help' };
+  if (problem !== null) {
+    return { kind: 'wrong', problem };
   }
-  if (values.version === true) {
-    return { kind: 'version' };
-  }
-  if (values.reboot === true) {
+  const given = (wanted: string): readonly GivenOption[] =>
+    options.filter(({ letter }) => letter === wanted);
+  if (given('R').length > 0) {
     return { kind: 'wrong', problem: NO_REBOOT };
   }
-  const [file, ...more] = positionals;
+  const [file, ...more] = operands;
   const command = COMMANDS.find((word) => word === file);
   if (command !== undefined) {
-    return readCommand(command, more, Object.keys(values).length > 0);
+    return readCommand(command, more, options.length > 0);
   }
   if (file === undefined || more.length > 0) {
     return { kind: 'wrong', problem: 'no configuration file specified' };
@@ -106,9 +106,9 @@ export function readArguments(args: readonly string[]): Arguments {
   return {
     kind: 'run',
     file,
-    verbose: values.verbose?.length ?? 0,
-    quiet: values.quiet ?? false,
-    daemon: values.daemon ?? false,
-    user: values.user ?? null,
+    verbose: given('v').length,
+    quiet: given('q').length > 0,
+    daemon: given('d').length > 0,
+    user: given('u').at(-1)?.value ?? null,
   };
 }

@@ -1,3 +1,8 @@
+import { randomBytes } from 'node:crypto';
+import { Credentials } from '../auth/credentials.ts';
+import { PasswordDeriver } from '../auth/password-derivation.ts';
+import { parseUsersFile } from '../auth/users-file.ts';
+import { systemErrorText } from '../base/system-error-text.ts';
 import {
   changedDatabaseKeys,
   changedPeerKeys,
@@ -6,13 +11,14 @@ import {
   type ChangedValue,
 } from '../config/changed-values.ts';
 import { ConfigError, quoteForMessage } from '../config/config-error.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, Settings } from '../config/config.ts';
 import type { Sources } from '../config/dialect.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
 import { describeAccessProblem, findLdapProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
+import { adviseOnCredentials } from './credential-advice.ts';
 import { setUpTls, TlsSetupError } from './tls-setup.ts';
 
 /** Prints a text so that it is one word of one line. */
@@ -69,7 +75,7 @@ function entryLines(
   return ['', ...layOut([[noun, 'keys'], ...rows])];
 }
 
-/** What is wrong with ways to log in: bad lines of HBA are left out, so these are warnings. */
+/** What is wrong with ways to log in: such lines and files are left out, so these are warnings. */
 function accessWarnings({ settings }: Config, sources: Sources): readonly string[] {
   const ldapProblem = findLdapProblem(settings);
   if (settings.authType !== 'hba') {
@@ -80,11 +86,38 @@ function accessWarnings({ settings }: Config, sources: Sources): readonly string
   return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);
 }
 
+/** What is wrong with `auth_file`, and who of it cannot log in whatever they do. */
+function userWarnings(config: Config, { readText }: Sources): readonly string[] {
+  const { authFile, scramIterations } = config.settings;
+  const credentials = new Credentials({
+    deriver: new PasswordDeriver({ maxInFlight: 1 }),
+    random: randomBytes,
+    scramIterations,
+  });
+  const warnings: string[] = [];
+  if (authFile !== null && authFile !== '') {
+    try {
+      const { users, problems } = parseUsersFile(authFile, readText(authFile));
+      credentials.load(users, scramIterations);
+      warnings.push(
+        ...problems.map(({ file, line, message }) => `${file}:${String(line)}: ${message}`),
+      );
+    } catch (error) {
+      warnings.push(`could not open auth_file ${authFile}: ${systemErrorText(error)}`);
+    }
+  }
+  return [...warnings, ...adviseOnCredentials(config, credentials)];
+}
+
 function report(config: Config, sources: Sources): string {
   const databases = [...config.databases.values()];
   const users = [...config.users.values()];
   const peers = [...config.peers.values()];
-  const warnings = [...config.warnings, ...accessWarnings(config, sources)];
+  const warnings = [
+    ...config.warnings,
+    ...accessWarnings(config, sources),
+    ...userWarnings(config, sources),
+  ];
   const lines = [
     ...settingLines(config),
     ...entryLines(
@@ -113,19 +146,37 @@ function report(config: Config, sources: Sources): string {
  *
  * @param file - The file, as the operator named it.
  * @param sources - How to read it, and what the environment overrides.
+ * @param findStartProblems - Tells what else a start would end with.
  * @returns Every problem and exit code 1; or what is not at its default, and the warnings.
  */
-export function checkCommand(file: string, sources: Sources): CommandResult {
+export async function checkCommand(
+  file: string,
+  sources: Sources,
+  findStartProblems: (settings: Settings) => Promise<readonly string[]>,
+): Promise<CommandResult> {
+  let config: Config;
   try {
-    const config = loadConfig(file, sources.readText, sources.env, sources.nativeProblem);
-    setUpTls(config.settings, sources.readText);
-    return { exitCode: 0, stdout: report(config, sources), stderr: '' };
+    config = loadConfig(file, sources.readText, sources.env, sources.nativeProblem);
   } catch (error) {
     if (error instanceof ConfigError) {
       return { exitCode: 1, stdout: '', stderr: `${error.message}\n` };
     }
+    throw error;
+  }
+  const { settings } = config;
+  const problems = [...findTlsProblem(settings, sources), ...(await findStartProblems(settings))];
+  return problems.length === 0
+    ? { exitCode: 0, stdout: report(config, sources), stderr: '' }
+    : { exitCode: 1, stdout: '', stderr: problems.map((text) => `${file}: ${text}\n`).join('') };
+}
+
+function findTlsProblem(settings: Settings, { readText }: Sources): readonly string[] {
+  try {
+    setUpTls(settings, readText);
+    return [];
+  } catch (error) {
     if (error instanceof TlsSetupError) {
-      return { exitCode: 1, stdout: '', stderr: `${file}: ${error.message}\n` };
+      return [error.message];
     }
     throw error;
   }

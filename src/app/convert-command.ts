@@ -2,6 +2,7 @@ import { ConfigError } from '../config/config-error.ts';
 import { renderConfigYaml } from '../config/config-yaml.ts';
 import type { Config } from '../config/config.ts';
 import { isYamlFile, loadConfig } from '../config/load.ts';
+import { logFormatOf } from './app.ts';
 import type { CommandResult } from './command-result.ts';
 
 function failure(text: string): CommandResult {
@@ -21,7 +22,13 @@ function render(config: Config): string {
           config.warnings.map(comment),
         );
   const head = [comment(`Converted from ${config.file}; what is left out has its default.`)];
-  return `${[...head, ...notes].join('\n')}\n\n${renderConfigYaml(config)}`;
+  return `${[...head, ...notes].join('\n')}\n\n${renderConfigYaml(withLogFormat(config))}`;
+}
+
+/** The form of the log follows the kind of file where it is not set: what reads it must not notice. */
+function withLogFormat(config: Config): Config {
+  const logFormat = logFormatOf(config);
+  return { ...config, settings: { ...config.settings, logFormat } };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { runAfter } from '../base/clock.ts';
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
@@ -9,7 +10,7 @@ import { isUnixSocketAlive } from '../net/unix-socket.ts';
 import type { ListeningDescriptor } from './descriptors.ts';
 import type { SocketTuner } from './socket-tuner.ts';
 import { findGroupId } from './system-accounts.ts';
-import { asError, systemErrorText } from './system-error.ts';
+import { asError } from './system-error.ts';
 import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
 
 const GROUP_FILE = '/etc/group';
@@ -105,8 +106,12 @@ export class Listeners {
         port = listener.port;
       } catch (error) {
         failures.push(asError(error));
-        throwIfUnknown(host, port, error);
-        this.#logger.warn('listen_failed', { address: host, error: asError(error).message });
+        const unknown = unknownName(host, port, error);
+        if (unknown !== null) {
+          // A mistake, not a passing state.
+          throw unknown;
+        }
+        this.#logger.warn('listen_failed', { address: host, port, error: systemErrorText(error) });
       }
     }
     if (listenAddr.length > 0 && this.#open.length === 0) {
@@ -278,17 +283,28 @@ function pathOf({ target, address }: Listener): string | null {
   }
 }
 
-/** Gives up when a name of listen_addr has no address: that is a mistake, not a passing state. */
-function throwIfUnknown(host: string, port: number, error: unknown): void {
+/** What the C library says of names without an address. */
+const LOOKUP_TEXTS: ReadonlyMap<string, string> = new Map([
+  ['ENOTFOUND', 'Name or service not known [-2]'],
+  ['EAI_AGAIN', 'Temporary failure in name resolution [-3]'],
+]);
+
+/** The error of a name in listen_addr that has no address; `null` when `error` is another one. */
+export function unknownName(host: string, port: number, error: unknown): Error | null {
   const { code } = error as NodeJS.ErrnoException;
-  if (code !== undefined && LOOKUP_FAILURE.test(code)) {
-    const call = `getaddrinfo('${host}', '${String(port)}')`;
-    throw new Error(`${call} = name has no address [${code}]`, { cause: error });
+  if (code === undefined || !LOOKUP_FAILURE.test(code)) {
+    return null;
   }
+  const why = LOOKUP_TEXTS.get(code) ?? `name has no address [${code}]`;
+  return new Error(`getaddrinfo('${host}', '${String(port)}') = ${why}`, { cause: error });
 }
 
-/** The id of the group that owns the unix socket; `null` for that of the process. */
-function socketGroup(name: string): number | null {
+/**
+ * Finds the id of the group that owns the unix socket; `null` for that of the process.
+ *
+ * @throws Error when there is no such group.
+ */
+export function socketGroup(name: string): number | null {
   if (name === '') {
     return null;
   }

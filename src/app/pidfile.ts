@@ -1,5 +1,5 @@
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
-import { systemErrorText } from './system-error.ts';
+import { systemErrorText } from '../base/system-error-text.ts';
 
 /**
  * Makes sure that `file` names no process that runs, and removes it when it names one that is gone.

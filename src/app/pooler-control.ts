@@ -47,6 +47,7 @@ import { Descriptors, type ListeningDescriptor } from './descriptors.ts';
 import type { Pooler } from './pooler.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Statistics } from './statistics.ts';
+import type { PreparedTls } from './tls-keeper.ts';
 import { TlsSetupError, type CertificateExpiry } from './tls-setup.ts';
 
 /** What commands need from the process. */
@@ -347,10 +348,10 @@ export class PoolerControl implements Control {
       const error = setFailed();
       return { ...error, message: `${error.message}: ${outcome.problem}` };
     }
-    let useTls: (() => void) | null = null;
+    let tls: PreparedTls | null = null;
     try {
       if (key.includes(TLS_SETTING)) {
-        useTls = this.#pooler.tls.prepare(outcome.config.settings);
+        tls = this.#pooler.tls.prepare(outcome.config.settings);
       }
     } catch (cause) {
       if (!(cause instanceof TlsSetupError)) {
@@ -360,7 +361,7 @@ export class PoolerControl implements Control {
       return { ...error, message: `${error.message}: ${cause.message}` };
     }
     this.#pooler.applySettings(outcome.config);
-    useTls?.();
+    tls?.use();
     this.#process.onSettingsChanged();
     return DONE;
   }

@@ -40,7 +40,7 @@ import { PoolerModes } from './pooler-modes.ts';
 import { ServerCredentials } from './server-credentials.ts';
 import { ServerPasswords } from './server-passwords.ts';
 import { SocketTuner } from './socket-tuner.ts';
-import { TlsKeeper } from './tls-keeper.ts';
+import { canHaveTls, TlsKeeper } from './tls-keeper.ts';
 import { UsersLoader } from './users-loader.ts';
 
 /** What a pooler needs from the process it runs in. */
@@ -349,7 +349,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => this.nowMs(),
       wallMs: () => this.wallMs(),
       onServerTlsChanged: () => {
-        this.retireWhere(({ remote }) => remote.address !== 'unix', 'server TLS settings changed');
+        this.retireWhere(canHaveTls, 'server TLS settings changed');
       },
     });
   }

@@ -3,6 +3,8 @@ import type { Config } from '../config/config.ts';
 import { listReloadChanges } from '../config/reload-changes.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import type { Pooler } from './pooler.ts';
+import { canHaveTls } from './tls-keeper.ts';
+import type { PreparedTls } from './tls-keeper.ts';
 
 function poolChange(pool: RelayPool, change: ReloadChangeSnapshot['change']): ReloadChangeSnapshot {
   return {
@@ -21,8 +23,15 @@ function poolChange(pool: RelayPool, change: ReloadChangeSnapshot['change']): Re
 /**
  * Tells what a reload would do, and does nothing: the differences between the configurations, and
  * the pools that would be closed or whose server connections would be replaced.
+ *
+ * @param tls - What the reload would use from then on: a new setup for servers replaces all
+ *   connections that could use it.
  */
-export function planReload(pooler: Pooler, next: Config): ReloadChangeSnapshot[] {
+export function planReload(
+  pooler: Pooler,
+  next: Config,
+  tls: Pick<PreparedTls, 'isNewForServers'>,
+): ReloadChangeSnapshot[] {
   const { registry } = pooler;
   const entries = listReloadChanges(pooler.config, next).map(
     ({ kind, name, key, change, old, new: after, needsRestart }): ReloadChangeSnapshot => ({
@@ -39,8 +48,12 @@ export function planReload(pooler: Pooler, next: Config): ReloadChangeSnapshot[]
   );
   const pools: ReloadChangeSnapshot[] = [];
   for (const { database, fate } of registry.planConfig(next)) {
-    if (fate !== 'kept') {
-      pools.push(...registry.poolsOf(database).map((pool) => poolChange(pool, fate)));
+    for (const pool of registry.poolsOf(database)) {
+      const isHit =
+        fate !== 'kept' || (tls.isNewForServers && pooler.serversOf(pool).some(canHaveTls));
+      if (isHit) {
+        pools.push(poolChange(pool, fate === 'kept' ? 'recycled' : fate));
+      }
     }
   }
   return [...entries, ...pools];

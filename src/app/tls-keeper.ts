@@ -15,6 +15,14 @@ export interface TlsKeeperHost {
   onServerTlsChanged(): void;
 }
 
+/** A setup that has been built and is not in use. */
+export interface PreparedTls {
+  /** Whether server connections would have been opened with another one. */
+  readonly isNewForServers: boolean;
+  /** Puts it to use for new connections. */
+  use(): void;
+}
+
 /** How often files are looked at, in ms. */
 const WATCH_EVERY_MS = 1000;
 /** How often certificates about to expire are told, in ms. */
@@ -57,15 +65,17 @@ export class TlsKeeper {
   /**
    * Builds the setup of other settings, without using it yet.
    *
-   * @returns what puts it to use.
    * @throws TlsSetupError when the settings or their files cannot be used.
    */
-  prepare(settings: Settings): () => void {
+  prepare(settings: Settings): PreparedTls {
     const stamps = stampsOf(settings);
     const next = setUpTls(settings, (file) => this.#host.readText(file));
-    return () => {
-      this.#stamps = stamps;
-      this.#use(next);
+    return {
+      isNewForServers: next.serverFingerprint !== this.#setup.serverFingerprint,
+      use: () => {
+        this.#stamps = stamps;
+        this.#use(next);
+      },
     };
   }
 
@@ -137,6 +147,11 @@ export class TlsKeeper {
       }
     }
   }
+}
+
+/** Tells whether a server connection is of a kind that TLS is for: not over a Unix socket. */
+export function canHaveTls({ remote }: { readonly remote: { readonly address: string } }): boolean {
+  return remote.address !== 'unix';
 }
 
 function isEqual(a: TlsSetup, b: TlsSetup): boolean {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { systemErrorText } from '../base/system-error-text.ts';
 import { DEFAULT_CIPHER_WORDS } from '../config/settings-tls.ts';
 import type { Settings } from '../config/config.ts';
 import { parseTlsProtocols } from '../config/tls-protocols.ts';
@@ -141,8 +142,9 @@ function readPem(setting: string, file: string, readText: (file: string) => stri
   try {
     return readText(file);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TlsSetupError(`${setting}: could not read "${file}": ${why}`, { cause });
+    throw new TlsSetupError(`${setting}: could not read "${file}": ${systemErrorText(cause)}`, {
+      cause,
+    });
   }
 }
 

@@ -1,5 +1,5 @@
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { SystemUser } from './system-accounts.ts';
-import { systemErrorText } from './system-error.ts';
 
 /** The identity of the process, as `process` has it; the functions are missing on Windows. */
 export interface ProcessIdentity {

@@ -1,5 +1,6 @@
 import type { Credentials } from '../auth/credentials.ts';
 import { parseUsersFile } from '../auth/users-file.ts';
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 
@@ -70,7 +71,7 @@ export class UsersLoader {
     try {
       text = environment.readText(authFile);
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = systemErrorText(error);
       logger.error('auth_file_problem', { file: authFile, problem });
       return false;
     }

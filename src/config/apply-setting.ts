@@ -2,12 +2,13 @@ import { findAuthProblems } from './auth-rules.ts';
 import { keyForMessage, quoteForMessage } from './config-error.ts';
 import type { Config } from './config.ts';
 import { GLOBAL_SETTINGS } from './global-settings.ts';
+import { parseConsoleValue } from './ini-values.ts';
 import { describeWithoutNative, needsNative } from './native-need.ts';
 import { nearestName } from './nearest-name.ts';
 import { propertyName } from './setting.ts';
 import { findSetting } from './read-section.ts';
 import { findTlsProblems } from './tls-rules.ts';
-import { describeAllowed, parseValue } from './value-text.ts';
+import { describeAllowed } from './value-text.ts';
 
 /** What SET gives: the new configuration, or why there is none, as a sentence. */
 export type SetOutcome = { readonly config: Config } | { readonly problem: string };
@@ -23,7 +24,7 @@ function describeUnknown(key: string): string {
  *
  * @param config - The configuration in use; it is not changed.
  * @param key - PgBouncer's name, case-sensitive.
- * @param valueText - The value as SHOW CONFIG spells it, or as in the file.
+ * @param valueText - The value as SHOW CONFIG spells it, or as in a file of either format.
  * @param nativeProblem - Why there are no system calls; `null` when there are.
  * @returns A copy with the new value, or what is wrong: unknown name, bad value, a value that is
  * not supported yet or needs system calls that there are none, or a setting that only a restart can change.
@@ -42,7 +43,7 @@ export function applySetting(
   if (!setting.reloadable) {
     return { problem: `${name} cannot be changed at run time; set it in the file and restart` };
   }
-  const parsed = parseValue(valueText, setting);
+  const parsed = parseConsoleValue(valueText, setting);
   const wrong = (why: string, allowed: string): SetOutcome => {
     const shown = setting.secret ? '***' : valueText;
     const problem = `invalid value ${quoteForMessage(shown)} for parameter ${name}: ${why}; allowed: ${allowed}`;

@@ -1,3 +1,5 @@
+import { systemErrorText } from '../base/system-error-text.ts';
+
 /** A place in a file; line and column count from 1, and are 0 when the whole file is meant. */
 export interface Place {
   readonly line: number;
@@ -57,7 +59,7 @@ export function formatPlace(mainFile: string, place: Place): string {
  * @param cause - What the system reported.
  */
 export function couldNotLoad(file: string, cause: unknown): string {
-  return `could not load file "${file}": ${cause instanceof Error ? cause.message : String(cause)}`;
+  return `could not load file "${file}": ${systemErrorText(cause)}`;
 }
 
 /** Tells everything that is wrong with a configuration, in the order of the file. */

@@ -5,13 +5,14 @@ import {
   checkNumber,
   describeAllowed,
   parseByType,
+  parseValue,
   refuseUnsupported,
   showValue,
 } from './value-text.ts';
 import type { Notation, ParsedValue } from './value-text.ts';
 
 const C_INTEGER = /^([+-]?)(?:(0x[\da-f]+)|0([0-7]*)|([1-9]\d*))$/i;
-const SECONDS = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+const SECONDS = /^(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|0x[\da-f]+)$/i;
 const LEADING_INTEGER = /^[+-]?\d+/;
 
 /** Reads what C's strtol reads with base 0, if that is the whole text. */
@@ -103,6 +104,19 @@ export function parseIniValue(text: string, setting: Setting, scope: Scope): Par
       ? parseEntryNumber(text, setting)
       : parseByType(text, setting, GLOBAL_NOTATION);
   return tolerate(text, setting, parsed);
+}
+
+/**
+ * Reads the value that SET gives a global setting: as an ini file spells it, since that is what
+ * PgBouncer's console takes, else as a YAML file does, with a unit or a word.
+ *
+ * @param text - The value as written.
+ * @param setting - The row that says what is allowed.
+ */
+export function parseConsoleValue(text: string, setting: Setting): ParsedValue {
+  const parsed = refuseUnsupported(parseByType(text, setting, GLOBAL_NOTATION), setting);
+  // A number with leading zeros is octal, or nothing.
+  return 'value' in parsed || /^[+-]?0\d+$/.test(text) ? parsed : parseValue(text, setting);
 }
 
 function describeIniAllowed(setting: Setting, scope: Scope): string {

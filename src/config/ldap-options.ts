@@ -79,11 +79,14 @@ export function parseLdapOptions(text: string): LdapOptions | { readonly wrong: 
 }
 
 /**
- * Checks the text of `auth_ldap_options`.
+ * Checks the text of `auth_ldap_options`; empty is as not set.
  *
  * @returns What is wrong as a clause, or `null`.
  */
 export function checkLdapOptions(text: string): string | null {
+  if (text === '') {
+    return null;
+  }
   const options = parseLdapOptions(text);
   return 'wrong' in options ? options.wrong : null;
 }

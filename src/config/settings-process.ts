@@ -32,9 +32,8 @@ export const PROCESS_SETTINGS = {
   }),
   verbose: int({
     default: 0,
-    max: 2,
     hasDefault: false,
-    doc: 'How much to log: 1 adds debugging, 2 adds everything.',
+    doc: 'How much to log: 1 adds debugging, 2 and above everything.',
   }),
   logfile: str({
     default: '',

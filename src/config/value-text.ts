@@ -157,11 +157,17 @@ export function parseByType(text: string, setting: Setting, notation: Notation):
     case 'enum':
       return parseEnum(text, setting);
     case 'list':
-      return parseItems(
-        text.split(/[\s,]+/).filter((word) => word !== ''),
-        setting,
-      );
+      return parseList(text, setting);
   }
+}
+
+/** How the items of a list were spelt in one text: SHOW CONFIG repeats it, as PgBouncer does. */
+const SPELLINGS = new WeakMap<readonly string[], string>();
+
+function parseList(text: string, setting: Setting): ParsedValue {
+  const items = text.split(/[\s,]+/).filter((word) => word !== '');
+  SPELLINGS.set(items, text);
+  return parseItems(items, setting);
 }
 
 const NOUNS = { int: 'whole number', uint: 'whole number', time: 'time', size: 'size' } as const;
@@ -247,7 +253,7 @@ export function showValue(value: SettingValue, setting: Setting): string | null 
   if (typeof value === 'number') {
     return showNumber(value, setting);
   }
-  return value.join(',');
+  return SPELLINGS.get(value) ?? value.join(',');
 }
 
 function showNumber(value: number, setting: Setting): string {

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { getSystemErrorMap } from 'node:util';
+import { systemErrorText } from '../base/system-error-text.ts';
 import type { Level } from './levels.ts';
 import { LineWriter, type WriteBytes } from './line-writer.ts';
 import type { LogDestination, Logger } from './logger.ts';
@@ -121,13 +121,6 @@ function openToAppend(file: string): number {
   try {
     return openSync(file, OPEN_FLAGS, FILE_MODE);
   } catch (cause) {
-    throw new LogFileError(file, reasonOf(cause), cause);
+    throw new LogFileError(file, systemErrorText(cause), cause);
   }
-}
-
-/** What the system calls an error, without Node's additions. */
-function reasonOf(error: unknown): string {
-  const number = (error as { errno?: unknown }).errno;
-  const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined;
-  return known?.[1] ?? (error instanceof Error ? error.message : String(error));
 }

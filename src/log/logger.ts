@@ -33,7 +33,7 @@ export interface Logger {
 
 /** The logger that was created, as opposed to its children. */
 export interface RootLogger extends Logger {
-  /** Sets the level of this logger and all its children, from the setting `verbose`: 0 to 2. */
+  /** Sets the level of this logger and all its children, from the setting `verbose`: 0, 1, or 2 and above. */
   setVerbose(verbose: number): void;
   /** Sets the format of this logger and all its children. */
   setFormat(format: LogFormat): void;
@@ -61,7 +61,7 @@ export interface LoggerOptions {
   readonly destination: LogDestination;
   readonly clock: Clock;
   readonly format: LogFormat;
-  /** The setting `verbose`: 0 to 2. */
+  /** The setting `verbose`: 0, 1, or 2 and above. */
   readonly verbose: number;
   /** Put into each line as `pid`. */
   readonly pid: number;

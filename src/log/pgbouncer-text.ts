@@ -59,7 +59,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       ? `listening on ${hostPort(address, port)}`
       : `listening on unix:${path(unix)}`,
   ),
-  listen_failed: plain(({ address, error }) => `cannot listen on ${show(address)}: ${show(error)}`),
+  listen_failed: plain(
+    ({ address, port, error }) =>
+      `cannot listen on ${port === undefined ? show(address) : hostPort(address, port)}: bind(): ${show(error)}`,
+  ),
   accept_failed: plain(({ error }) => `accept() failed: ${show(error)}`),
   signal_received: plain(
     ({ signal }, message) => message ?? SIGNAL_TEXTS[show(signal)] ?? `got ${show(signal)}`,
@@ -86,8 +89,9 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     withValue('configuration reloaded, changed settings', changedSettings),
   ),
   auth_file_problem: plain(({ file, line, problem, message }) => {
-    const place = line === undefined ? show(file) : `${show(file)}:${show(line)}`;
-    return `${place}: ${show(problem ?? message)}`;
+    return line === undefined
+      ? `could not open auth_file ${show(file)}: ${show(problem)}`
+      : `${show(file)}:${show(line)}: ${show(problem ?? message)}`;
   }),
   auth_query_failed: plain(({ error }) => `S: error in auth_query: ${show(error)}`),
   hba_file_problem: plain(({ kind, file, line, problem, isSkipped }) => {

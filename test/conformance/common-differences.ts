@@ -1,5 +1,6 @@
 import { OWN_SETTINGS } from '../../src/config/settings-process.ts';
 import type { CommonDifference, Hunk } from './comparison.ts';
+import { VALUE_DIFFERENCES } from './set-differences.ts';
 
 /** Columns of SHOW that came after PgBouncer 1.18. */
 const NEWER_COLUMNS = [
@@ -13,7 +14,7 @@ const NEWER_COLUMNS = [
 ];
 
 /** Settings that came after PgBouncer 1.18. */
-const NEWER_SETTINGS = [
+export const NEWER_SETTINGS = [
   'auth_dbname',
   'auth_ident_file',
   'auth_ldap_options',
@@ -137,6 +138,7 @@ export const COMMON_DIFFERENCES: readonly CommonDifference[] = [
   dropBoth(/ {2}state: "(?:active|idle)"$/, 'version-client-state'),
   dropBoth(/< DataRow version: "PgBouncer /, 'version-number'),
   dropBoth(/DataRow list: "free_clients"/, 'free-clients'),
+  ...VALUE_DIFFERENCES,
   // The log
   dropPairs(
     (line) => (LOG_PREFIX.test(line) ? line.replace(LOG_PREFIX, '$1') : null),

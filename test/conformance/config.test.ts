@@ -23,6 +23,13 @@ function withDatabase(name: string, line: string, says: string): Refusal {
   return { name, says, text: (place) => iniText(place, { databases: [line] }) };
 }
 
+function withUser(name: string, line: string, says: string): Refusal {
+  return { name, says, text: (place) => iniText(place, { users: [line] }) };
+}
+
+/** About the line that {@link withLine} adds. */
+const SYNTAX = 'syntax error in configuration (DIR/pgbouncer.ini:10)';
+
 function badValue(name: string, setting: string, value: string): Refusal {
   const says = `invalid value "${value}" for parameter ${setting} in configuration (DIR/pgbouncer.ini:10)`;
   return withLine(name, `${setting} = ${value}`, says);
@@ -36,7 +43,44 @@ const REFUSALS: readonly Refusal[] = [
   badValue('an unknown pool_mode', 'pool_mode', 'nonsense'),
   badValue('an empty number', 'default_pool_size', ''),
   badValue('a trailing comment', 'log_stats', '1 ; comment'),
+  badValue('a word for a switch', 'log_stats', 'yes'),
+  badValue('a negative time', 'query_timeout', '-5'),
+  badValue('a time beyond all bounds', 'query_timeout', '1e400'),
+  badValue('a decimal comma', 'query_timeout', '1,5'),
+  badValue('an empty time', 'query_timeout', ''),
+  badValue('a fraction for a whole number', 'default_pool_size', '1.0'),
+  badValue('an octal number with a 9', 'default_pool_size', '09'),
+  badValue('a binary number', 'default_pool_size', '0b1'),
+  badValue('an octal number in the style of others', 'unix_socket_mode', '0o777'),
+  badValue('a quoted word', 'pool_mode', "'session'"),
+  badValue('an empty word', 'pool_mode', ''),
+  badValue('a name in capitals', 'pool_mode', 'session mode'),
   withLine('a line without =', 'nonsense', 'syntax error in configuration (DIR/pgbouncer.ini:10)'),
+  withLine('a key in capitals', 'QUERY_TIMEOUT = 5', 'unknown parameter: pgbouncer/QUERY_TIMEOUT'),
+  withLine('a key with a space', 'query timeout = 5', SYNTAX),
+  withLine('a key in double quotes', '"query_timeout" = 5', SYNTAX),
+  withLine('a comment of another kind', '// comment', SYNTAX),
+  withLine('an unknown directive', '%other file.ini', SYNTAX),
+  withLine('a directive in capitals', '%INCLUDE file.ini', SYNTAX),
+  withLine('an include without a file', '%include', SYNTAX),
+  withLine('a section that is not closed', '[databases', SYNTAX),
+  withLine('text behind a section', '[databases] text', SYNTAX),
+  withLine(
+    'a section with spaces',
+    '[ databases ]',
+    'invalid section " databases " in configuration (DIR/pgbouncer.ini:10)',
+  ),
+  withLine(
+    'a section in capitals',
+    '[Databases]',
+    'invalid section "Databases" in configuration (DIR/pgbouncer.ini:10)',
+  ),
+  withLine(
+    'an include in quotes',
+    "%include 'file.ini'",
+    'error processing include file in configuration (DIR/pgbouncer.ini:10)',
+  ),
+  withLine('an include of itself', '%include pgbouncer.ini', 'include nesting level too deep'),
   withLine(
     'an include that is missing',
     '%include missing.ini',
@@ -69,6 +113,24 @@ const REFUSALS: readonly Refusal[] = [
   ),
   withDatabase('port 0', 'db = port=0', 'invalid port: 0'),
   withDatabase('a quote that does not end', "db = dbname='x", 'syntax error in connection string'),
+  withDatabase('an empty value', 'db = host=', 'syntax error in connection string'),
+  withDatabase('an empty quoted value', "db = host=''", 'syntax error in connection string'),
+  withDatabase('a key without a value', 'db = dbname', 'syntax error in connection string'),
+  withDatabase('text behind a quote', "db = dbname='a'b'", 'syntax error in connection string'),
+  withDatabase('a URL', 'db = postgres://u@h/db', 'syntax error in connection string'),
+  withDatabase('a comment', 'db = dbname=a ; comment', 'syntax error in connection string'),
+  withDatabase(
+    'a key in capitals',
+    'db = HOST=127.0.0.1',
+    'unrecognized connection parameter: HOST',
+  ),
+  withDatabase('a parameter of libpq', 'db = sslmode=require', 'connection parameter: sslmode'),
+  withDatabase('a port that is no number', 'db = port=abc', 'invalid port: abc'),
+  withDatabase('a name with a slash', 'a/b = host=127.0.0.1', SYNTAX.replace('10', '12')),
+  withDatabase('a name in double quotes', '"db" = host=127.0.0.1', SYNTAX.replace('10', '12')),
+  withUser('an unknown key of a user', 'bob = nonsense=1', 'unrecognized user parameter: nonsense'),
+  withUser('an empty value of a user', 'bob = pool_mode=', 'syntax error in user settings'),
+  withUser('a wrong value of a user', 'bob = pool_mode=nonsense', 'invalid pool mode: nonsense'),
   withDatabase(
     'the name of the console',
     'pgbouncer = host=127.0.0.1',

@@ -36,7 +36,7 @@ export interface Scenario {
 /** Scenarios on one configuration. */
 export interface Group {
   readonly name: string;
-  readonly ini?: IniSections;
+  readonly ini?: IniSections | ((place: Place) => IniSections);
   /** Lines of the users file; `admin`, `stats` and `bob` without a password by default. */
   readonly users?: Readonly<Record<string, string>>;
   /** A process of its own for each scenario. */
@@ -125,10 +125,14 @@ async function perform(group: Group, name: PoolerName, place: Place): Promise<st
   return transcripts;
 }
 
+function sectionsOf({ ini }: Group, place: Place): IniSections | undefined {
+  return typeof ini === 'function' ? ini(place) : ini;
+}
+
 async function start(group: Group, name: PoolerName, place: Place): Promise<PoolerProcess> {
   const users = group.users ?? { admin: PASSWORD, stats: PASSWORD, [BOB]: PASSWORD };
   writePlaceFile(place, 'userlist.txt', usersText(users));
-  const file = writePlaceFile(place, 'pgbouncer.ini', iniText(place, group.ini));
+  const file = writePlaceFile(place, 'pgbouncer.ini', iniText(place, sectionsOf(group, place)));
   const pooler = new PoolerProcess(name, [file], place.directory);
   try {
     await pooler.waitUntilUp();

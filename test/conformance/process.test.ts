@@ -6,7 +6,7 @@ import { waitFor } from '../support/wait-for.ts';
 import { compareTranscripts, describeConformance } from './conformance.ts';
 import { installedPgbouncer, runToEnd } from './pooler-process.ts';
 import type { PoolerName } from './pooler-process.ts';
-import { BOB, makePlace, removePlace } from './stage.ts';
+import { BOB, iniText, makePlace, removePlace, writePlaceFile } from './stage.ts';
 import type { Place, Stage } from './stage.ts';
 
 const APP = { user: BOB, database: 'app' };
@@ -21,17 +21,40 @@ const COMMANDS: readonly (readonly [name: string, args: readonly string[]])[] = 
   ['an unknown option', ['-x']],
   ['an unknown long option', ['--nonsense']],
   ['two files', ['a.ini', 'b.ini']],
+  ['the version, whatever comes behind', ['-V', '-x', '--nonsense']],
+  ['the help among other letters', ['-qvh']],
+  ['a long option cut short', ['--vers']],
+  ['a long option cut too short', ['--ver']],
+  ['a value for an option without', ['--quiet=1', 'a.ini']],
+  ['--user without a name', ['--user']],
+  ['an unknown letter among others', ['-qx']],
+  ['an option behind the file', ['missing.ini', '-q']],
+  ['-q without a file', ['-q']],
+  ['two files behind --', ['--', 'a.ini', '-V']],
+  ['-d without a pidfile', ['-d', 'plain.ini']],
+  ['-d without a pidfile, quietly', ['-dq', 'plain.ini']],
+  ['a user that does not exist', ['-u', 'no_such_user', 'plain.ini']],
+  ['a user of the file that does not exist', ['user.ini']],
+  ['a user that it may not become', ['-uroot', 'plain.ini']],
+  ['a pidfile that cannot be written', ['pidfile.ini']],
+  ['a pidfile of somebody else', ['garbage.ini']],
   ['-u without a name', ['-u']],
   ['a file that is missing', ['missing.ini']],
 ];
 
 function describeRun(pooler: PoolerName, args: readonly string[], place: Place): string[] {
-  const { status, stdout, stderr } = runToEnd(pooler, args, place.directory);
+  const { status, stdout, stderr: text } = runToEnd(pooler, args, place.directory);
+  const stderr = text
+    .replaceAll(`${pooler}:`, 'PROGRAM:')
+    // The name of the file came later.
+    .replace('FATAL pidfile exists,', "FATAL pidfile 'plain.ini' exists,");
   return [
     `standard output: ${stdout === '' ? 'nothing' : 'some text'}`,
     `standard error: ${stderr === '' ? 'nothing' : 'some text'}`,
     ...optionsOf(stdout),
-    ...stderr.split('\n').flatMap((line) => /(?:FATAL|Try) .*$/.exec(line)?.[0] ?? []),
+    ...stderr
+      .split('\n')
+      .flatMap((line) => /(?:FATAL|Try|PROGRAM:|process up) .*$/.exec(line)?.[0] ?? []),
     `exit code ${String(status)}`,
   ].map((line) => line.replaceAll(pooler, 'PROGRAM'));
 }
@@ -49,6 +72,12 @@ describe.skipIf(installedPgbouncer() === null)('command line', () => {
   it.each(COMMANDS)('%s', async (_name, args) => {
     const place = await makePlace(sharedPostgres());
     try {
+      writePlaceFile(place, 'plain.ini', iniText(place));
+      writePlaceFile(place, 'user.ini', iniText(place, { pgbouncer: ['user = no_such_user'] }));
+      const pidfile = 'pidfile = /nowhere/at/all';
+      writePlaceFile(place, 'pidfile.ini', iniText(place, { pgbouncer: [pidfile] }));
+      const other = 'pidfile = plain.ini';
+      writePlaceFile(place, 'garbage.ini', iniText(place, { pgbouncer: [other] }));
       const both = [describeRun('pgbouncer', args, place), describeRun('maitred', args, place)];
       compareTranscripts(both, []);
     } finally {

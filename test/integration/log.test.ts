@@ -319,7 +319,7 @@ describe('logfile', () => {
       args: ['-q'],
     });
     expect(await pooler.exited).toEqual({ code: 1, signal: null });
-    const text = "maitred: Cannot open logfile: 'missing/log.txt': no such file or directory";
+    const text = "maitred: Cannot open logfile: 'missing/log.txt': No such file or directory";
     expect(pooler.logs).toEqual([{ raw: text }]);
     await pooler.kill();
   });
@@ -331,7 +331,7 @@ describe('logfile', () => {
       fs.mkdirSync(file);
       await scene.console('RELOAD');
       await scene.waitFor(
-        / ERROR Cannot open logfile: 'log\.txt': illegal operation on a directory/,
+        / ERROR Cannot open logfile: 'log\.txt': Is a directory/,
       );
       await scene.visit();
       await scene.waitFor(PATTERNS.clientClosed.pgbouncer);

@@ -4,6 +4,7 @@ import type { RawClient } from '../support/raw-client.ts';
 import { withPooler } from '../support/scene.ts';
 import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const postgres = sharedPostgres();
 const target = { host: postgres.host, port: postgres.port, dbname: postgres.database };
@@ -111,6 +112,43 @@ describe('RELOAD DRY RUN', () => {
           '1',
         ],
       ]);
+    });
+  });
+
+  it('lists the pools that changed TLS settings for servers recycle, as RELOAD does', async () => {
+    const local = { host: postgres.socketDir, port: postgres.port, dbname: postgres.database };
+    const databases = { app: target, local, unused: target };
+    await withPooler(postgres, { databases: { local, unused: {} } }, async (scene) => {
+      const clients = [await scene.login(), await scene.login({ database: 'local' })];
+      for (const client of clients) {
+        await client.query('SELECT 1');
+      }
+      const console = await openConsole(scene);
+      const idsOf = async (database: string): Promise<unknown> =>
+        (await console.query('SHOW SERVERS'))
+          .filter((row) => row['database'] === database)
+          .map((row) => row['id']);
+      const before = [await idsOf('app'), await idsOf('local')];
+      const settings = { pool_mode: 'transaction', default_pool_size: 1 };
+      const broken = { server_tls_sslmode: 'prefer', server_tls_ca_file: '/nowhere.crt' };
+      scene.pooler.rewriteConfig({ maitred: { ...settings, ...broken }, databases });
+      const [planned] = (await console.simpleQuery('RELOAD DRY RUN')).errors;
+      expect(planned?.text).toContain('server_tls_ca_file: could not read "/nowhere.crt"');
+      const mode = { server_tls_sslmode: 'allow' };
+      scene.pooler.rewriteConfig({ maitred: { ...settings, ...mode }, databases });
+      expect(rowsOf(await console.simpleQuery('RELOAD DRY RUN'))).toEqual([
+        ['setting', 'server_tls_sslmode', null, 'changed', 'prefer', 'allow', 'no', null, null],
+        ['pool', `app/${postgres.user}`, null, 'recycled', null, null, null, '1', '1'],
+      ]);
+      expect([await idsOf('app'), await idsOf('local')]).toEqual(before);
+      await console.query('RELOAD');
+      await waitFor('the server connection over TCP to be replaced', async () => {
+        await clients[0]?.query('SELECT 1');
+        return JSON.stringify(await idsOf('app')) !== JSON.stringify(before[0]);
+      });
+      await clients[1]?.query('SELECT 1');
+      expect(await idsOf('local')).toEqual(before[1]);
+      expect(rowsOf(await console.simpleQuery('RELOAD DRY RUN'))).toEqual([]);
     });
   });
 

@@ -10,6 +10,8 @@ const RUN = {
   user: null,
 } as const;
 
+const ALL = { ...RUN, quiet: true, daemon: true, user: 'pooler' } as const;
+
 describe('readArguments', () => {
   it.each<[readonly string[], object]>([
     [['f.ini'], RUN],
@@ -26,6 +28,17 @@ describe('readArguments', () => {
     [['--help'], { kind: 'help' }],
     [['check', '--help'], { kind: 'help' }],
     [['-V', 'f.ini'], { kind: 'version' }],
+    [['-dqvvu', 'pooler', 'f.ini'], { ...ALL, verbose: 2 }],
+    [['f.ini', '-vupooler', '-dq', '--verb'], { ...ALL, verbose: 2 }],
+    [['--dae', '--qui', '--us', 'pooler', 'f.ini'], ALL],
+    [['-u', 'first', '-upooler', '-dq', '--', 'f.ini'], ALL],
+    [['--', '-x'], { ...RUN, file: '-x' }],
+    [['-'], { ...RUN, file: '-' }],
+    [['-u', '-V', 'f.ini'], { ...RUN, user: '-V' }],
+    [['-Vh'], { kind: 'version' }],
+    [['-hV'], { kind: 'help' }],
+    [['--vers', '-x', '--nope'], { kind: 'version' }],
+    [['-R', '-V'], { kind: 'version' }],
   ])('understands %j', (args, expected) => {
     expect(readArguments(args)).toEqual(expected);
   });
@@ -41,8 +54,17 @@ describe('readArguments', () => {
     [['-q', 'convert', 'a'], 'convert takes no options'],
     [['check', '-d', 'f.ini'], 'check takes no options'],
     [['-R', 'f.ini'], 'set so_reuseport, start the new process beside the old one'],
-    [['-u'], "'-u, --user <value>' argument missing"],
-    [['--nope'], "Unknown option '--nope'"],
+    [['-u'], "option requires an argument -- 'u'"],
+    [['-qu'], "option requires an argument -- 'u'"],
+    [['--user'], "option '--user' requires an argument"],
+    [['-x', '-V'], "invalid option -- 'x'"],
+    [['-qx'], "invalid option -- 'x'"],
+    [['f.ini', '-?'], "invalid option -- '?'"],
+    [['--nope=1'], "unrecognized option '--nope=1'"],
+    [['--VERSION'], "unrecognized option '--VERSION'"],
+    [['--ver'], "option '--ver' is ambiguous; possibilities: '--verbose' '--version'"],
+    [['--qui=1', 'f.ini'], "option '--quiet' doesn't allow an argument"],
+    [['--', 'f.ini', '-V'], 'no configuration file specified'],
   ])('refuses %j', (args, problem) => {
     expect(readArguments(args)).toEqual({
       kind: 'wrong',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { logFormatOf } from '../../../src/app/app.ts';
 import { convertCommand } from '../../../src/app/convert-command.ts';
 import type { Config } from '../../../src/config/config.ts';
 import { DATABASE_KEYS } from '../../../src/config/database-keys.ts';
@@ -66,6 +67,9 @@ function seeded(seed: number): (limit: number) => number {
 /** Texts of keys that take no other. */
 const GIVEN: Readonly<Record<string, string | undefined>> = {
   host: 'h',
+  auth_ldap_options: 'ldapserver=h ldapbasedn="a b"',
+  client_tls_protocols: 'tlsv1.2, tlsv1.3',
+  server_tls_protocols: 'all,!tlsv1.0',
   auth_query: "SELECT '# ${A}: ', $1",
 };
 /** Keys that need others, or bear none beside them. */
@@ -149,8 +153,34 @@ function never(): never {
   throw new Error('a table is empty');
 }
 
-function meaningOf({ settings, databases, users }: Config): object {
-  return { settings, databases, users };
+/** What a configuration comes to, with the form of the log that the kind of its file stands for. */
+function meaningOf(config: Config): object {
+  const { settings, databases, users, peers } = config;
+  return { settings: { ...settings, logFormat: logFormatOf(config) }, databases, users, peers };
+}
+
+/** Values that an ini file may give a setting and that are not its default. */
+function otherValues(name: string, row: Setting): readonly string[] {
+  const unit = row.type === 'time' ? 1_000 : 1;
+  switch (row.type) {
+    case 'switch':
+      return ['0', '1'];
+    case 'enum':
+      return row.values;
+    case 'list':
+      return name.startsWith('proxy_protocol') ? ['127.0.0.1, 10.0.0.0/8'] : ['', 'a', 'a, b'];
+    case 'str':
+      return row.check === null ? ['', ' x: y #z', 'null', "'"] : [GIVEN[name] ?? '/dir'];
+    default:
+      return row.octal
+        ? ['0640', '0']
+        : [row.min, row.min + unit, row.max].map((number) => String(number / unit));
+  }
+}
+
+/** Settings that are refused alone. */
+function linesFor(name: string, value: string): string {
+  return `[pgbouncer]\n${name} = ${value}\n`;
 }
 
 describe('maitred convert', () => {
@@ -181,6 +211,7 @@ maitred:
   pool_mode: transaction
   query_timeout: 1500ms
   unix_socket_mode: 0700
+  log_format: pgbouncer
 
 databases:
   app:
@@ -207,6 +238,33 @@ users: {}
       }
     }
     expect(converted).toBeGreaterThan(RUNS * 0.7);
+  });
+
+  it.each(Object.entries(GLOBAL_SETTINGS).filter(([, row]) => row.support !== 'not-yet'))(
+    'keeps each value of %s',
+    (name, row: Setting) => {
+      let converted = 0;
+      for (const value of otherValues(name, row)) {
+        const text = linesFor(name, value);
+        const result = convertCommand('p.ini', () => text);
+        if (result.exitCode === 0) {
+          converted += 1;
+          const after = parseConfigText('m.yaml', result.stdout);
+          expect(meaningOf(after), text).toEqual(meaningOf(parseConfigText('p.ini', text)));
+        }
+      }
+      expect(converted).toBeGreaterThan(0);
+    },
+  );
+
+  it('keeps peers, and the form of the log if one is given', () => {
+    const text =
+      '[pgbouncer]\nlog_format = json\npeer_id = 1\n[peers]\n2 = host=h port=7 pool_size=3\n';
+    const { stdout } = convertCommand('p.ini', () => text);
+    expect(stdout).toContain('  log_format: json\n');
+    expect(meaningOf(parseConfigText('m.yaml', stdout))).toEqual(
+      meaningOf(parseConfigText('p.ini', text)),
+    );
   });
 
   it.each([

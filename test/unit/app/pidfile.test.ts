@@ -46,7 +46,7 @@ describe('checkPidfile', () => {
 
   it('tells what the system says about a file that cannot be read', () => {
     expect(() => checkPidfile(directory)).toThrow(
-      `could not open pidfile '${directory}': illegal operation on a directory`,
+      `could not open pidfile '${directory}': Is a directory`,
     );
   });
 });
@@ -62,14 +62,14 @@ describe('writePidfile', () => {
     writePidfile(file, 1);
     expect(() => {
       writePidfile(file, 2);
-    }).toThrow(`could not open pidfile '${file}': file already exists`);
+    }).toThrow(`could not open pidfile '${file}': File exists`);
   });
 
   it('tells what the system says', () => {
     const below = path.join(directory, 'absent', 'pid');
     expect(() => {
       writePidfile(below, 2);
-    }).toThrow(`could not open pidfile '${below}': no such file or directory`);
+    }).toThrow(`could not open pidfile '${below}': No such file or directory`);
   });
 });
 

@@ -116,7 +116,7 @@ describe('LogOutput', () => {
     }).toThrow(LogFileError);
     expect(() => {
       output.openFile(missing);
-    }).toThrow(`Cannot open logfile: '${missing}': no such file or directory`);
+    }).toThrow(`Cannot open logfile: '${missing}': No such file or directory`);
     output.write('still\n');
     output.openFile('');
     expect(fs.readFileSync(file, 'utf8')).toBe('still\n');

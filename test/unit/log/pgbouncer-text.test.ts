@@ -37,7 +37,16 @@ const PROCESS: readonly Case[] = [
     { ...CLIENT, address: 'unix', port: 6432, peerProcess: 99 },
     'C-0x2a: app/bob@unix(99):6432 pgbouncer access from unix socket',
   ],
-  ['listen_failed', { address: '10.1.1.1', error: 'busy' }, 'cannot listen on 10.1.1.1: busy'],
+  [
+    'listen_failed',
+    { address: '10.1.1.1', error: 'busy' },
+    'cannot listen on 10.1.1.1: bind(): busy',
+  ],
+  [
+    'listen_failed',
+    { address: '::1', port: 7, error: 'busy' },
+    'cannot listen on [::1]:7: bind(): busy',
+  ],
   ['accept_failed', { error: 'EMFILE' }, 'accept() failed: EMFILE'],
   ['signal_received', { signal: 'SIGHUP' }, 'got SIGHUP, re-reading config'],
   [
@@ -90,7 +99,7 @@ const CONFIGURATION: readonly Case[] = [
   ['config_warning', { problem: 'dropping', database: 'd' }, 'dropping: d'],
   ['config_reloaded', { changedSettings: [] }, 'configuration reloaded, changed settings'],
   ['auth_file_problem', { file: 'u', line: 3, message: 'broken' }, 'u:3: broken'],
-  ['auth_file_problem', { file: 'u', problem: 'missing' }, 'u: missing'],
+  ['auth_file_problem', { file: 'u', problem: 'missing' }, 'could not open auth_file u: missing'],
   [
     'hba_file_problem',
     { kind: 'hba', file: 'h', line: 3, problem: 'unknown type', isSkipped: true },
