@@ -113,7 +113,7 @@ const SETTING_NOTES = {
   application_name_add_host: ['same', 'once, at login'],
   auth_file: ['same', 'a truncated secret opens no account; read again on RELOAD'],
   client_login_timeout: ['same', 'also while the first server connection is awaited'],
-  conffile: ['different', 'shown only; the file of the next RELOAD is the one named at the start'],
+  conffile: ['same', 'SET names the file that the next RELOAD reads'],
   dns_max_ttl: ['same', 'servers on an address that vanished are replaced as they become free'],
   idle_transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   listen_addr: ['same', 'an address that cannot be used is a warning while another one can'],
@@ -135,14 +135,22 @@ const SETTING_NOTES = {
   server_lifetime: ['better', 'each connection lives 80 to 100 % of it by chance'],
   server_reset_query: ['better', 'an answer that does not come closes the connection'],
   so_reuseport: ['different', 'needs Node.js 22.12 or newer, refused on older ones'],
-  stats_period: ['same', 'takes effect at a restart, although it may be changed before'],
+  stats_period: ['better', 'takes effect at once; in PgBouncer at a restart'],
   tcp_keepalive: ['different', 'of clients at a restart, although it may be changed before'],
   tcp_keepidle: ['different', 'of clients at a restart, although it may be changed before'],
   transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   unix_socket_mode: ['same', 'SHOW CONFIG prints it in decimal, as PgBouncer does'],
-  user: ['same', 'looked up in /etc/passwd only'],
-  verbose: ['different', '1 and 2 add other lines than in PgBouncer'],
+  user: ['same', 'looked up in /etc/passwd, then wherever the system keeps users'],
+  verbose: ['different', '1 and 2 add fewer lines than in PgBouncer'],
 };
+
+/** Keys that only maitred has. */
+const OWN_KEYS = ['password_command', 'password_file', 'password_refresh_interval'];
+
+/** @param {string} name of a key of a database, user or peer */
+function judgeKey(name) {
+  return OWN_KEYS.includes(name) ? ['better', 'PgBouncer has no such key'] : ['same', ''];
+}
 
 /** Topics of SHOW that PgBouncer has, and what is worth saying about each. */
 const SHOW_NOTES = {
@@ -154,7 +162,7 @@ const SHOW_NOTES = {
   dns_zones: ['same', ''],
   fds: ['same', ''],
   help: ['same', 'with the commands that maitred adds'],
-  lists: ['same', 'free_clients is 0'],
+  lists: ['same', 'free_clients and free_servers are 0: nothing is kept free'],
   mem: ['different', '`used` is true, sizes are estimates, nothing is kept free'],
   peer_pools: ['same', ''],
   peers: ['same', ''],
@@ -183,7 +191,7 @@ const COMMAND_NOTES = {
   ENABLE: ['same', ''],
   RECONNECT: ['better', 'what is known of the server stays known, so logins do not wait'],
   KILL: ['same', ''],
-  KILL_CLIENT: ['same', 'takes `id` and `ptr`; does not find cancel requests'],
+  KILL_CLIENT: ['same', 'takes `id` and `ptr`'],
   SUSPEND: ['same', ''],
   SHUTDOWN: ['same', ''],
   'SHUTDOWN WAIT_FOR_SERVERS': ['same', ''],
@@ -229,7 +237,7 @@ export async function renderCompatibility(built, table, differences) {
     Object.entries(entries).map(([name, setting]) => [
       `\`${name}\``,
       level,
-      ...(setting.support === 'supported' ? ['same', ''] : judgeSupport(setting)),
+      ...(setting.support === 'supported' ? judgeKey(name) : judgeSupport(setting)),
     ]);
   return {
     'every setting': table(['setting', '', 'maitred'], global),
