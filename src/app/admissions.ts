@@ -8,12 +8,13 @@ import type { Control } from '../admin/control.ts';
 import { assert } from '../base/assert.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
-import type {
-  Admission,
-  ClientHost,
-  ConsoleDialogue,
-  IssuedKey,
-  Refusal,
+import {
+  newCancelProgress,
+  type Admission,
+  type ClientHost,
+  type ConsoleDialogue,
+  type IssuedKey,
+  type Refusal,
 } from '../client/client-host.ts';
 import type { StartupParameters } from '../client/startup-parameters.ts';
 import type { Settings } from '../config/config.ts';
@@ -27,13 +28,19 @@ import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { TrackedParameters } from '../relay/parameter-cache.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { Pooler } from './pooler.ts';
+import { WaitingLogins } from './waiting-logins.ts';
 
 /** User that everybody is on the console when `auth_type` is `any`. */
 export const CONSOLE_USER = 'pgbouncer';
 
+/** Whether a text seems to hold a password. */
+function mayHoldSecret(text: string): boolean {
+  return /passw|pwd|secret/i.test(text);
+}
+
 /** Hides a command that is repeated in an error text and seems to hold a password. */
 function withoutSecret(message: string): string {
-  return /passw|pwd|secret/i.test(message) && message.startsWith("invalid command '")
+  return mayHoldSecret(message) && message.startsWith("invalid command '")
     ? "invalid command '***', use SHOW HELP;"
     : message;
 }
@@ -46,6 +53,7 @@ export class Admissions implements ClientHost {
   #control: Control | null = null;
   /** Clients that count towards `max_client_conn`: not the console's, not cancel requests. */
   clientCount = 0;
+  readonly waitingLogins = new WaitingLogins();
   /** Consoles that are open. */
   readonly consoles = new Set<ClientConnection>();
   /** Logins to the console since the start, count. */
@@ -191,12 +199,17 @@ export class Admissions implements ClientHost {
     startup: StartupParameters,
     target: Database | 'console' | null,
   ): LoginPlan | PendingPlan | PlanFailure {
-    return this.#pooler.loginMethods.planOf(client, startup, {
+    const { loginMethods, planner } = this.#pooler;
+    const plan = loginMethods.planOf(client, startup, {
       target,
       onFound: (found) => {
         this.#found.set(client, found);
       },
     });
+    const source = 'error' in plan || plan.method !== 'pending' ? null : planner.sourceOf(target);
+    return source === null || 'error' in plan || plan.method !== 'pending'
+      ? plan
+      : this.waitingLogins.watch(client, plan, { source, user: startup.user });
   }
 
   #findLimit(database: Database | null, user: User): PoolerError | null {
@@ -276,6 +289,7 @@ export class Admissions implements ClientHost {
       send: (messages) => {
         client.writeConsole(messages);
       },
+      nowMs: () => this.nowMs(),
       defer: (action) => {
         setImmediate(() => {
           try {
@@ -289,6 +303,12 @@ export class Admissions implements ClientHost {
       audit: (text, actor) => {
         this.logger.info('console_command_issued', { client: client.id, ...actor }, text);
       },
+      logQuery: (sql, actor) => {
+        if (this.logger.isDebug) {
+          const text = mayHoldSecret(sql) ? '***' : sql;
+          this.logger.debug('console_query_received', { client: client.id, ...actor, text });
+        }
+      },
       logError: ({ sqlstate, message }, actor) => {
         const error = withoutSecret(message);
         this.logger.error('console_command_failed', {
@@ -297,6 +317,9 @@ export class Admissions implements ClientHost {
           sqlstate,
           error,
         });
+        if (this.settings.logPoolerErrors) {
+          this.logger.warn('pooler_error_sent', { ...client.logFields(), sqlstate, error });
+        }
       },
     });
   }
@@ -319,6 +342,7 @@ export class Admissions implements ClientHost {
   }
 
   cancel(requester: ClientConnection, processId: number, secret: Buffer): void {
+    requester.cancelProgress = newCancelProgress();
     this.#pooler.broker.onRequest(requester, processId, secret);
   }
 
