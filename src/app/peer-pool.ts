@@ -3,7 +3,8 @@ import type { ClientConnection } from '../client/client-connection.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { sendAndAwaitClose } from '../net/one-shot.ts';
-import type { ServerTarget } from '../server/server-target.ts';
+import type { OpenedTls, ServerTls } from '../net/tls-upgrade.ts';
+import { openedTls, type ServerTarget } from '../server/server-target.ts';
 
 /** What peers need from around them. */
 export interface PeerHost {
@@ -14,6 +15,8 @@ export interface PeerHost {
   readonly defaultPoolSize: number;
   /** How long a cancel request may take, in ms; 0 for ever. */
   readonly cancelWaitTimeoutMs: number;
+  /** How TLS is spoken with servers, and so with peers; null when they are not asked for it. */
+  readonly serverTls: ServerTls | null;
   /** How to reach a peer. */
   connectOptions(target: ServerTarget): NetConnectOpts;
 }
@@ -95,7 +98,7 @@ export class PeerPool {
     const target = { host: hosts[this.#turn++ % hosts.length] ?? host, port };
     this.#active.add(request);
     request.giveUp = sendAndAwaitClose(
-      { connect: this.#host.connectOptions(target), tls: null },
+      { connect: this.#host.connectOptions(target), tls: this.#tlsFor(request, target) },
       request.message,
       (error) => {
         this.#onDone(request, target, error);
@@ -105,6 +108,16 @@ export class PeerPool {
         request.requester.cancelProgress = { state: 'active_cancel_req', peerId: this.config.id };
       },
     );
+  }
+
+  /**
+   * A request goes on through TLS when it came through TLS. PgBouncer sends all of them in the clear,
+   * so every peer accepts that of one that came in the clear. A peer is always asked: older ones know
+   * no TLS that begins by itself.
+   */
+  #tlsFor({ requester }: PeerRequest, target: ServerTarget): OpenedTls | null {
+    const tls = requester.security.isSecure ? openedTls(target, this.#host.serverTls) : null;
+    return tls === null ? null : { ...tls, isDirect: false };
   }
 
   #onDone(request: PeerRequest, { host, port }: ServerTarget, error: Error | null): void {

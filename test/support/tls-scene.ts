@@ -38,6 +38,8 @@ export interface TlsPoolerOptions {
   readonly database?: Settings;
   readonly users?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
+  /** The section `peers`. */
+  readonly peers?: Readonly<Record<string, Settings>>;
 }
 
 /** Starts a pooler that offers TLS with `server` of `pki`, in front of `target`. */
@@ -77,6 +79,7 @@ export function tlsPoolerOptions(
       'server.crt': pki.server.cert,
       'server.key': pki.server.key,
       'root.crt': pki.authority.cert,
+      'stranger.crt': pki.stranger.cert,
       ...options.files,
     },
     ...(options.users === undefined ? {} : { users: options.users }),
@@ -99,6 +102,7 @@ export function tlsPoolerOptions(
         databases: {
           app: { host: target.host, port: target.port, dbname, ...options.database },
         },
+        ...(options.peers === undefined ? {} : { peers: options.peers }),
       };
     },
   };
