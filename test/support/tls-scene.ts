@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { makeAuthority } from './certificates.ts';
 import type { Certificate } from './certificates.ts';
@@ -121,6 +122,19 @@ export async function connectTls(
     client.destroy();
     throw error;
   }
+}
+
+/** Makes what a client begins a handshake with: the record of a ClientHello with our ALPN. */
+export function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer) => {
+        resolve(chunk);
+      },
+    });
+    tls.connect({ socket: wire, ALPNProtocols: ['postgresql'] }).on('error', () => {});
+  });
 }
 
 /** Begins TLS with the first byte. @returns The socket once the handshake is done. */
