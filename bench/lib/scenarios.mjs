@@ -24,6 +24,7 @@ const COPY_TABLE = 'copy_in_target';
  * @property {number} seconds - of one pgbench measurement
  * @property {number} copyMegabytes
  * @property {number} idleClients
+ * @property {number} tlsIdleClients
  * @property {number} stalledClients
  * @property {number} stalledRows - 1 kB each, of each stalled client's result
  */
@@ -33,6 +34,7 @@ export const FULL_SIZES = {
   seconds: 10,
   copyMegabytes: 600,
   idleClients: 8000,
+  tlsIdleClients: 1000,
   stalledClients: 100,
   stalledRows: 30_000,
 };
@@ -42,6 +44,7 @@ export const QUICK_SIZES = {
   seconds: 1,
   copyMegabytes: 60,
   idleClients: 500,
+  tlsIdleClients: 200,
   stalledClients: 20,
   stalledRows: 20_000,
 };
@@ -107,6 +110,7 @@ export function listScenarios(sizes) {
       }),
     ),
     overTls(copyScenario('copy-out', sizes)),
+    overTls(idleScenario({ ...sizes, idleClients: sizes.tlsIdleClients })),
   ];
 }
 

@@ -3,7 +3,8 @@ import type { ClientConnection } from '../client/client-connection.ts';
 import { newCancelProgress } from '../client/client-host.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
-import type { ServerTarget } from '../server/server-target.ts';
+import type { OpenedTls, ServerTls } from '../net/tls-upgrade.ts';
+import { openedTls, type ServerTarget } from '../server/server-target.ts';
 import { CancelCarrier, type CarrierHost } from './cancel-carrier.ts';
 
 /** What peers need from around them. */
@@ -16,6 +17,8 @@ export interface PeerHost {
   readonly defaultPoolSize: number;
   /** How long a cancel request may take, in ms; 0 for ever. */
   readonly cancelWaitTimeoutMs: number;
+  /** How TLS is spoken with servers, and so with peers; null when they are not asked for it. */
+  readonly serverTls: ServerTls | null;
   /** How to reach a peer. */
   connectOptions(target: ServerTarget): NetConnectOpts;
 }
@@ -103,7 +106,7 @@ export class PeerPool {
     const { requester, message } = request;
     const peerId = this.config.id;
     const carrier = new CancelCarrier(this.#host.carriers, {
-      target: { connect: this.#host.connectOptions(target), tls: null },
+      target: { connect: this.#host.connectOptions(target), tls: this.#tlsFor(request, target) },
       place: target,
       message,
       pool: null,
@@ -122,6 +125,16 @@ export class PeerPool {
       },
     });
     request.carrier = carrier;
+  }
+
+  /**
+   * A request goes on through TLS when it came through TLS. PgBouncer sends all of them in the clear,
+   * so every peer accepts that of one that came in the clear. A peer is always asked: older ones know
+   * no TLS that begins by itself.
+   */
+  #tlsFor({ requester }: PeerRequest, target: ServerTarget): OpenedTls | null {
+    const tls = requester.security.isSecure ? openedTls(target, this.#host.serverTls) : null;
+    return tls === null ? null : { ...tls, isDirect: false };
   }
 
   #onDone(request: PeerRequest, { host, port }: ServerTarget, error: Error | null): void {

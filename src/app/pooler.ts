@@ -23,7 +23,7 @@ import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection } from '../server/server-connection.ts';
 import type { ServerHost } from '../server/server-host.ts';
-import { connectOptions, HostTurns, type HostLookup } from '../server/server-target.ts';
+import { connectOptions, HostTurns, sameTls, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
 import { AuthQueries } from './auth-queries.ts';
 import { CancelBroker } from './cancel-broker.ts';
@@ -181,7 +181,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       nowMs: () => this.nowMs(),
       targetOf: (server) => ({
         connect: connectOptions(server.place, this.settings, this.lookup),
-        tls: server.tls === '' ? null : server.openedTls,
+        tls: sameTls(server.tls, server.openedTls),
       }),
       serverOf: (client) => this.#serverOf(client.link?.server ?? null),
       forwardToPeer: (requester, processId, secret) =>
@@ -332,6 +332,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       },
       get cancelWaitTimeoutMs() {
         return pooler.settings.cancelWaitTimeoutMs;
+      },
+      get serverTls() {
+        return pooler.serverTls;
       },
       connectOptions: (target) => connectOptions(target, this.settings, this.lookup),
     });

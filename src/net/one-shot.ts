@@ -6,7 +6,7 @@ import { beginOpenedTls, judgeOpenedTls, type OpenedTls } from './tls-upgrade.ts
 /** Where a message is sent to. */
 export interface OneShotTarget {
   readonly connect: net.NetConnectOpts;
-  /** Null to send it in the clear; otherwise it is not sent without TLS. */
+  /** Null to send it in the clear; otherwise that is done only where TLS is refused and not required. */
   readonly tls: OpenedTls | null;
 }
 
@@ -74,9 +74,11 @@ export class OneShot {
   }
 
   #onAnswer(tls: OpenedTls, chunk: Buffer): void {
-    const answer = judgeSslAnswer(chunk, true);
-    if (typeof answer === 'string') {
+    const answer = judgeSslAnswer(chunk, tls.isRequired);
+    if (answer === 'begin_tls') {
       this.#secure(tls);
+    } else if (answer === 'go_on_plain') {
+      this.#send();
     } else {
       this.#fail(answer.refusal);
     }

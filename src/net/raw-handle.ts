@@ -11,13 +11,15 @@ import { assert } from '../base/assert.ts';
  */
 
 /** A request object of a write; kept alive by Node until a write that was not immediate is done. */
-interface WriteRequest {
+export interface WriteRequest {
   /** Called with 0 or a negative error number. */
   oncomplete: ((this: WriteRequest, status: number) => void) | null;
   /** Keeps the bytes alive while the write is under way. */
   buffer: Buffer | null;
-  /** Who waits for the end of a write through TLS. */
-  maitredWriter?: RawTlsWriter;
+  /** Who is told of the end of a write through TLS. */
+  maitredWriter?: { onDone(request: WriteRequest, status: number): void };
+  /** Negative while no write is under way. */
+  getAsyncId?(): number;
 }
 
 /** The part of a TCP or pipe handle that is used. */
@@ -78,6 +80,17 @@ const RESULT_INDEX = binding?.kReadBytesOrError ?? 0;
 const ASYNC_INDEX = binding?.kLastWriteWasAsync ?? 0;
 
 const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer'] as const;
+
+/** Makes the request object of a write. Only where {@link rawHandleOf} has found something. */
+export function makeWriteRequest(): WriteRequest {
+  assert(WriteWrap !== undefined, 'a raw handle is found only where it can be written to');
+  return new WriteWrap();
+}
+
+/** Whether the last write of all has gone on after its call. */
+export function wasLastWriteAsync(): boolean {
+  return state[ASYNC_INDEX] !== 0;
+}
 
 /** Finds the handle of a socket; null where it cannot be used directly. */
 export function rawHandleOf(socket: object): RawHandle | null {
@@ -183,82 +196,5 @@ export class RawWriter {
       this.#onDone(bytes, result);
     };
     return bytes;
-  }
-}
-
-function onTlsWritten(this: WriteRequest, status: number): void {
-  this.maitredWriter?.onDone(status);
-}
-
-/**
- * Writes to one handle through TLS. OpenSSL encrypts in the call, so what was written is free again
- * at once; but the handle takes one write at a time and tells its end in a later turn of the event
- * loop. Meanwhile, writes are copied and wait.
- */
-export class RawTlsWriter {
-  readonly #handle: RawHandle;
-  readonly #WriteWrap: new () => WriteRequest;
-  readonly #onDone: (status: number) => void;
-  #waiting: Buffer[] = [];
-  /** Bytes that are on their way or wait. */
-  pendingBytes = 0;
-  #inFlightBytes = 0;
-
-  /** @param onDone - told when all is written, or of an error; status is 0 or negative. */
-  constructor(handle: RawHandle, onDone: (status: number) => void) {
-    assert(WriteWrap !== undefined, 'a raw handle is found only where it can be written to');
-    this.#handle = handle;
-    this.#WriteWrap = WriteWrap;
-    this.#onDone = onDone;
-  }
-
-  /**
-   * Writes `chunk`.
-   *
-   * @param chunk - borrowed.
-   * @returns 0, or a negative error number when the connection is broken.
-   */
-  write(chunk: Buffer): number {
-    if (chunk.length === 0) {
-      return 0;
-    }
-    this.pendingBytes += chunk.length;
-    if (this.#inFlightBytes > 0) {
-      this.#waiting.push(Buffer.from(chunk));
-      return 0;
-    }
-    return this.#send(chunk);
-  }
-
-  #send(chunk: Buffer): number {
-    const request = new this.#WriteWrap();
-    request.oncomplete = onTlsWritten;
-    request.maitredWriter = this;
-    this.#inFlightBytes = chunk.length;
-    const status = this.#handle.writeBuffer(request, chunk);
-    return status === 0 && state[ASYNC_INDEX] === 0 ? this.#settle() : status;
-  }
-
-  /** A write that was done at once, which TLS never does today. */
-  #settle(): number {
-    this.pendingBytes -= this.#inFlightBytes;
-    this.#inFlightBytes = 0;
-    return 0;
-  }
-
-  /** For the request objects only. */
-  onDone(status: number): void {
-    this.#settle();
-    const waiting = this.#waiting;
-    const [first] = waiting;
-    if (status === 0 && first !== undefined) {
-      this.#waiting = [];
-      const next = this.#send(waiting.length === 1 ? first : Buffer.concat(waiting));
-      if (next !== 0 || this.#inFlightBytes === 0) {
-        this.#onDone(next);
-      }
-    } else {
-      this.#onDone(status);
-    }
   }
 }

@@ -10,13 +10,13 @@ import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
   leaveReading,
-  RawTlsWriter,
   RawWriter,
   rawHandleOf,
   readInto,
   type RawHandle,
   type RawReader,
 } from './raw-handle.ts';
+import { RawTlsWriter } from './raw-tls-writer.ts';
 import type { StreamHandler } from './stream-handler.ts';
 
 /** Bytes on their way beyond which a writer is asked to wait. */
@@ -255,13 +255,16 @@ export class SocketStream implements RawReader, RestingStream {
     if (writer === null) {
       return this.#socket.write(chunk);
     }
-    const status = writer.write(chunk);
-    if (status < 0) {
-      this.onRawError(status);
+    const pending = writer.write(chunk);
+    if (pending < 0) {
+      this.onRawError(pending);
       return true;
     }
-    this.#isDrainWanted ||= writer.pendingBytes >= HIGH_WATER_BYTES;
-    return writer.pendingBytes < HIGH_WATER_BYTES;
+    if (pending < HIGH_WATER_BYTES || !writer.tellWhenDone()) {
+      return true;
+    }
+    this.#isDrainWanted = true;
+    return false;
   }
 
   /**
@@ -522,7 +525,7 @@ export class SocketStream implements RawReader, RestingStream {
     this.#isEnded = true;
     if (this.#isSecuring) {
       this.destroy();
-    } else if (this.#tlsWriter === null || this.#tlsWriter.pendingBytes === 0) {
+    } else if (this.#tlsWriter?.tellWhenDone() !== true) {
       this.#socket.end();
     }
     // Otherwise once all is written: a FIN would overtake what TLS holds.

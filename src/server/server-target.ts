@@ -95,6 +95,15 @@ export function openedTls(target: ServerTarget, tls: ServerTls | null): OpenedTl
   return tls === null || address === 'unix' ? null : { ...tls, host: target.host ?? address };
 }
 
+/**
+ * How TLS is spoken with a server that a connection stands to: never less than that connection has.
+ *
+ * @param agreed - what the connection has agreed on; empty in the clear.
+ */
+export function sameTls(agreed: string, tls: OpenedTls | null): OpenedTls | null {
+  return agreed === '' || tls === null ? null : { ...tls, isRequired: true };
+}
+
 /** Says why a connection could not be opened, naming each address that was tried. */
 export function describeConnectError(error: Error): string {
   if (!(error instanceof AggregateError)) {

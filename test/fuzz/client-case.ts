@@ -3,17 +3,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as frontend from '../support/frontend-messages.ts';
 import { ScriptWriter } from '../support/message-script.ts';
 import { proxyV1, proxyV2Tcp4 } from '../support/proxy-headers.ts';
-import type { SeededRandom } from '../support/seeded-random.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
 import { ScramClient, md5Answer } from '../support/scram-client.ts';
 import { cut, mutate } from './mutate.ts';
+import { secureClient } from './tls-wire.ts';
 
 /** Where the proxy of the fuzz is. */
 export const PROXY_ADDRESS = '127.0.0.3';
 
 /** Longest time that a client listens before it leaves, in ms. */
 const PATIENCE_MS = 40;
-/** The same where a server connection must be made first. */
+/** The same where a server connection must be made first, or where the login should succeed. */
 const LONG_PATIENCE_MS = 400;
+
+/** What is longer is not cut into pieces inside of TLS. */
+const CUT_IN_TLS_BYTES = 1_000;
 
 /** Who may log in, and where. */
 export interface FuzzAccount {
@@ -54,13 +58,25 @@ export async function replayPieces(port: number, pieces: readonly Buffer[]): Pro
   socket.destroy();
 }
 
+/** How a client carries its messages. */
+type Carrier = 'plain' | 'asked_tls' | 'direct_tls';
+
 /** One client that misbehaves: bytes before, in and after the login, and a sudden end. */
 export class FuzzClient {
+  /** Messages, as they are inside of TLS where there is some. */
   readonly log: ByteLog;
+  /** What came before TLS, and its records. */
+  readonly wireLog: ByteLog;
+  /** Whether it came to messages inside of TLS. */
+  isSecure = false;
   readonly #random: SeededRandom;
   readonly #account: FuzzAccount;
   readonly #scram: ScramClient;
   readonly #isProxied: boolean;
+  readonly #carrier: Carrier;
+  /** Probability that a record of TLS is changed. */
+  readonly #recordRate: number;
+  readonly #wireRandom: SeededRandom;
   /** Probability that a message of the login is changed. */
   readonly #rate: number;
   readonly #patienceMs: number;
@@ -75,8 +91,15 @@ export class FuzzClient {
     this.#scram = new ScramClient(account.password, random.bytes(18).toString('base64'));
     this.#isProxied = random.chance(0.15);
     this.#rate = random.pick(isServerBad ? [0, 0, 0, 0, 0.3] : [0, 0, 0.3, 1]);
-    this.#patienceMs = isServerBad ? LONG_PATIENCE_MS : PATIENCE_MS;
+    // An honest login ends by itself, on a busy machine too.
+    this.#patienceMs = isServerBad || this.#rate === 0 ? LONG_PATIENCE_MS : PATIENCE_MS;
+    this.#carrier = random.pick(['plain', 'plain', 'plain', 'asked_tls', 'direct_tls']);
+    this.#recordRate = random.pick(isServerBad ? [0, 0, 0.02] : [0, 0, 0.05, 0.5]);
+    // The records of TLS come when they come: they must not change what else is picked.
+    this.#wireRandom = new SeededRandom(random.below(0x7fff_ffff));
     this.log = { title: `client, changes ${String(this.#rate)}`, pieces: [] };
+    const title = `client below TLS, changes ${String(this.#recordRate)}`;
+    this.wireLog = { title, pieces: [] };
   }
 
   /** Connects, does its deed and leaves. Never rejects. */
@@ -89,16 +112,55 @@ export class FuzzClient {
       socket.once('end', resolve);
       socket.once('close', resolve);
     });
-    socket.on('data', (chunk) => {
-      this.#onData(socket, chunk);
+    const header = this.#isProxied ? this.#proxyHeader() : Buffer.alloc(0);
+    const carrier = this.#carrier === 'plain' ? socket : await this.#secure(socket, header, closed);
+    if (carrier === null) {
+      this.#leave(socket, socket);
+      return;
+    }
+    this.isSecure = carrier !== socket;
+    carrier.on('data', (chunk: Buffer) => {
+      this.#onData(carrier, chunk);
     });
-    this.#send(socket, this.#opening());
+    this.#send(carrier, Buffer.concat([this.isSecure ? Buffer.alloc(0) : header, this.#opening()]));
     await Promise.race([closed, delay(this.#patienceMs), this.#untilReady(closed)]);
     if (this.#isReady || this.#random.chance(0.3)) {
-      this.#send(socket, this.#conversation());
+      this.#send(carrier, this.#conversation());
     }
-    await Promise.race([closed, this.#writing.then(() => delay(this.#random.below(PATIENCE_MS)))]);
-    this.#leave(socket);
+    const lingerMs = this.#random.below(PATIENCE_MS);
+    await Promise.race([
+      closed,
+      this.#writing.then(() => delay(lingerMs)),
+      // A write through TLS whose records were changed may never end.
+      ...(this.isSecure ? [delay(2 * LONG_PATIENCE_MS)] : []),
+    ]);
+    this.#leave(socket, carrier);
+  }
+
+  /** @returns The socket inside of TLS; null when it has not come to that. */
+  async #secure(
+    socket: net.Socket,
+    header: Buffer,
+    closed: Promise<void>,
+  ): Promise<net.Socket | null> {
+    const log = this.wireLog;
+    const before = Buffer.concat([
+      header,
+      ...(this.#carrier === 'asked_tls' ? [frontend.sslRequest()] : []),
+    ]);
+    if (before.length > 0) {
+      log.pieces.push(before);
+      socket.write(before);
+    }
+    if (this.#carrier === 'asked_tls') {
+      const answered = new Promise<void>((resolve) => {
+        socket.once('data', () => {
+          resolve();
+        });
+      });
+      await Promise.race([answered, closed, delay(LONG_PATIENCE_MS)]);
+    }
+    return secureClient(socket, { random: this.#wireRandom, rate: this.#recordRate, log });
   }
 
   async #untilReady(closed: Promise<void>): Promise<void> {
@@ -112,13 +174,20 @@ export class FuzzClient {
   }
 
   #send(socket: net.Socket, bytes: Buffer): void {
-    const pieces = cut(bytes, this.#random);
+    // Each piece is a record of its own: thousands of them would take seconds.
+    const isCut = !this.isSecure || bytes.length < CUT_IN_TLS_BYTES;
+    const pieces = isCut ? cut(bytes, this.#random) : [bytes];
     this.log.pieces.push(...pieces);
     this.#writing = this.#writing.then(() => sendPieces(socket, pieces));
   }
 
   #perhapsChanged(bytes: Buffer): Buffer {
     return this.#random.chance(this.#rate) ? mutate(bytes, this.#random) : bytes;
+  }
+
+  #proxyHeader(): Buffer {
+    const header = this.#random.pick([proxyV1('192.0.2.7', 9), proxyV2Tcp4('192.0.2.7', 9)]);
+    return this.#perhapsChanged(header);
   }
 
   #opening(): Buffer {
@@ -137,10 +206,6 @@ export class FuzzClient {
       random.pick([0x3_0000, 0x3_0000, 0x3_0002, 0x3_0009]),
     );
     const packets: Buffer[] = [];
-    if (this.#isProxied) {
-      const header = random.pick([proxyV1('192.0.2.7', 9), proxyV2Tcp4('192.0.2.7', 9)]);
-      packets.push(this.#perhapsChanged(header));
-    }
     if (random.chance(0.1)) {
       packets.push(random.pick([frontend.sslRequest(), frontend.gssEncRequest()]));
     }
@@ -221,16 +286,21 @@ export class FuzzClient {
     return Buffer.concat(random.chance(0.5) ? steps : steps.slice(0, keep));
   }
 
-  #leave(socket: net.Socket): void {
+  /** @param carrier - the same, or what is inside of TLS. */
+  #leave(socket: net.Socket, carrier: net.Socket): void {
     switch (this.#random.below(4)) {
       case 0:
         socket.resetAndDestroy();
         return;
       case 1:
-        socket.end(frontend.terminate());
-        setTimeout(() => socket.destroy(), PATIENCE_MS);
+        carrier.end(frontend.terminate());
+        setTimeout(() => {
+          carrier.destroy();
+          socket.destroy();
+        }, PATIENCE_MS);
         return;
       default:
+        carrier.destroy();
         socket.destroy();
     }
   }

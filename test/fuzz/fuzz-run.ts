@@ -1,8 +1,10 @@
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FakeServer } from '../support/fake-server.ts';
 import { startPooler, type PoolerFixture } from '../support/pooler-fixture.ts';
 import { openFileCount, residentBytes } from '../support/scene.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { makePki } from '../support/tls-scene.ts';
 import { waitFor } from '../support/wait-for.ts';
 import {
   FuzzClient,
@@ -45,6 +47,8 @@ export interface FuzzOptions {
   /** For a test of the fuzz itself: is called when everything stands. */
   readonly sabotage?: (pooler: PoolerFixture) => void;
 }
+
+const PKI = makePki();
 
 /** A case under way, or done. */
 interface FuzzCase {
@@ -103,6 +107,8 @@ export class FuzzRound {
   readonly #bad: FakeServer[] = [];
   #caseCount = 0;
   #answerCount = 0;
+  /** Cases that came to messages inside of TLS, by side. */
+  readonly #secureCount = { client: 0, server: 0 };
   #isOver = false;
 
   constructor(options: FuzzOptions) {
@@ -150,8 +156,13 @@ export class FuzzRound {
     return startPooler({
       consolePassword: PASSWORD,
       users: { postgres: PASSWORD, fuzz: PASSWORD },
-      config: {
+      files: { 'server.crt': PKI.server.cert, 'server.key': PKI.server.key },
+      config: (directory) => ({
         maitred: {
+          client_tls_sslmode: 'prefer',
+          client_tls_cert_file: path.join(directory, 'server.crt'),
+          client_tls_key_file: path.join(directory, 'server.key'),
+          server_tls_sslmode: 'prefer',
           auth_type: this.#options.method,
           pool_mode: 'transaction',
           default_pool_size: 10,
@@ -174,7 +185,7 @@ export class FuzzRound {
           ['good', target(good)],
           ...bad,
         ]) as Record<string, Record<string, unknown>>,
-      },
+      }),
     });
   }
 
@@ -226,17 +237,20 @@ export class FuzzRound {
     this.#recent.push(current);
     this.#recent.splice(0, this.#recent.length - KEPT_CASES);
     const server = this.#bad[worker];
+    let serverCase: FuzzServerCase | null = null;
     if (isServerCase && server !== undefined) {
-      const serverCase = new FuzzServerCase(random);
-      current.logs.push(serverCase.log);
+      serverCase = new FuzzServerCase(random, PKI.server);
+      current.logs.push(serverCase.log, serverCase.wireLog);
       server.script = serverCase.script;
       for (const connection of server.connections.splice(0)) {
         connection.destroy();
       }
     }
     const client = new FuzzClient(random, account, isServerCase);
-    current.logs.push(client.log);
+    current.logs.push(client.log, client.wireLog);
     await client.run(pooler.port);
+    this.#secureCount.client += client.isSecure ? 1 : 0;
+    this.#secureCount.server += serverCase?.secureCount ?? 0;
     this.#checkLog(pooler);
   }
 
@@ -320,6 +334,11 @@ export class FuzzRound {
     process.stdout.write(`queries in front of good servers ${String(good)}, bad ${String(bad)}\n`);
     if (good < this.#caseCount / 20 || bad < this.#caseCount / 20) {
       throw new Error(`too few queries: ${String(good)} and ${String(bad)}`);
+    }
+    const { client, server } = this.#secureCount;
+    process.stdout.write(`inside of TLS: clients ${String(client)}, servers ${String(server)}\n`);
+    if (client < this.#caseCount / 20 || server < this.#caseCount / 100) {
+      throw new Error(`too little TLS: ${String(client)} and ${String(server)}`);
     }
   }
 

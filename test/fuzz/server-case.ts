@@ -2,9 +2,11 @@ import * as backend from '../support/backend-messages.ts';
 import type { FakeConnection } from '../support/fake-connection.ts';
 import type { FakeServerScript } from '../support/fake-server.ts';
 import { message } from '../support/frontend-messages.ts';
-import type { SeededRandom } from '../support/seeded-random.ts';
+import type { Certificate } from '../support/certificates.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
 import type { ByteLog } from './client-case.ts';
 import { cut, mutate } from './mutate.ts';
+import { secureServer } from './tls-wire.ts';
 
 /** What a server may say unasked, or too much. */
 const STRAY: readonly Buffer[] = [
@@ -41,17 +43,32 @@ export class FuzzServerCase {
   readonly #rate: number;
   /** Whether the login is changed as well; otherwise it comes to queries. */
   readonly #isLoginBad: boolean;
+  /** Records of TLS. */
+  readonly wireLog: ByteLog;
+  /** How many connections came to messages inside of TLS. */
+  secureCount = 0;
+  readonly #certificate: Certificate;
+  readonly #sslAnswer: 'refuse' | 'tls' | 'rubbish';
+  readonly #recordRate: number;
+  readonly #wireRandom: SeededRandom;
 
-  constructor(random: SeededRandom) {
+  constructor(random: SeededRandom, certificate: Certificate) {
     this.#random = random;
     this.#rate = random.pick([0.02, 0.1, 0.5]);
     this.#isLoginBad = random.chance(0.3);
+    this.#certificate = certificate;
+    this.#sslAnswer = random.pick(['refuse', 'refuse', 'tls', 'tls', 'tls', 'rubbish']);
+    this.#recordRate = random.pick([0, 0, 0.05, 0.5]);
+    this.#wireRandom = new SeededRandom(random.below(0x7fff_ffff));
+    const title = `server below TLS, changes ${String(this.#recordRate)}`;
+    this.wireLog = { title, pieces: [] };
     this.log = { title: `server, changes ${String(this.#rate)}`, pieces: [] };
   }
 
   /** The steps of a fake server that make it do so. */
   get script(): FakeServerScript {
     return {
+      onSslRequest: (connection) => this.#answerSslRequest(connection),
       onStartup: (connection) => {
         if (this.#isLoginBad) {
           this.#intercept(connection);
@@ -76,6 +93,31 @@ export class FuzzServerCase {
         }
       },
     };
+  }
+
+  async #answerSslRequest(connection: FakeConnection): Promise<void> {
+    const random = this.#random;
+    if (this.#sslAnswer === 'refuse') {
+      connection.send(Buffer.from('N'));
+      return;
+    }
+    if (this.#sslAnswer === 'rubbish') {
+      const answer = random.pick([
+        Buffer.concat([Buffer.from('S'), random.bytes(random.below(60))]),
+        Buffer.concat([Buffer.from('N'), random.bytes(1 + random.below(60))]),
+        backend.errorResponse({ S: 'FATAL', C: '0A000', M: 'no' }),
+        random.bytes(1 + random.below(60)),
+      ]);
+      this.wireLog.pieces.push(answer);
+      connection.send(answer);
+      return;
+    }
+    await connection.secure(async (plain) => {
+      const changes = { random: this.#wireRandom, rate: this.#recordRate, log: this.wireLog };
+      const secured = await secureServer(plain, this.#certificate, changes);
+      this.secureCount += secured === null ? 0 : 1;
+      return secured;
+    });
   }
 
   /** Changes what goes out, and notes it. */

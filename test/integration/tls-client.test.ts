@@ -132,6 +132,9 @@ describe('client_tls_sslmode', () => {
         const own = pki.authority.issue({ commonName: 'whoever' });
         expect(await useTls(pooler, { cert: own.cert, key: own.key })).toBe('1');
 
+        expect(await refusalOf(RawClient.login(pooler.target, LOGIN))).toBe(
+          'FATAL 28000: SSL required',
+        );
         await expect(useTls(pooler)).rejects.toThrow();
         expect(await handshakeErrors(pooler)).toBe(
           'handshake failed: peer did not return a certificate',

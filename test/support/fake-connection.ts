@@ -51,8 +51,9 @@ export class FakeConnection {
   /** Transaction status that the default answers keep. */
   status: 'I' | 'T' | 'E' = 'I';
   readonly key: BackendKey;
-  readonly socket: Socket;
-  readonly #stream: MessageStream;
+  /** What messages come by: another one once TLS has begun. */
+  socket: Socket;
+  #stream: MessageStream;
   #skipsToSync = false;
 
   constructor(socket: Socket, key: BackendKey) {
@@ -108,6 +109,24 @@ export class FakeConnection {
       });
     });
     await nextTurn();
+  }
+
+  /**
+   * Answers SSLRequest with `S`, and goes on inside of TLS.
+   *
+   * @param begin - begins TLS on the socket; resolves with null when the handshake fails.
+   */
+  async secure(begin: (plain: Socket) => Promise<Socket | null>): Promise<void> {
+    const plain = this.#stream.detach();
+    plain.on('error', () => {});
+    plain.write('S');
+    const secured = await begin(plain);
+    if (secured === null) {
+      plain.destroy();
+      throw new Error('no TLS handshake');
+    }
+    this.socket = secured;
+    this.#stream = new MessageStream(secured);
   }
 
   /** Reads an untyped packet. @returns `null` when the peer has gone. */

@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { makeAuthority } from './certificates.ts';
 import type { Certificate } from './certificates.ts';
@@ -38,6 +39,8 @@ export interface TlsPoolerOptions {
   readonly database?: Settings;
   readonly users?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
+  /** The section `peers`. */
+  readonly peers?: Readonly<Record<string, Settings>>;
 }
 
 /** Starts a pooler that offers TLS with `server` of `pki`, in front of `target`. */
@@ -77,6 +80,7 @@ export function tlsPoolerOptions(
       'server.crt': pki.server.cert,
       'server.key': pki.server.key,
       'root.crt': pki.authority.cert,
+      'stranger.crt': pki.stranger.cert,
       ...options.files,
     },
     ...(options.users === undefined ? {} : { users: options.users }),
@@ -99,6 +103,7 @@ export function tlsPoolerOptions(
         databases: {
           app: { host: target.host, port: target.port, dbname, ...options.database },
         },
+        ...(options.peers === undefined ? {} : { peers: options.peers }),
       };
     },
   };
@@ -117,6 +122,19 @@ export async function connectTls(
     client.destroy();
     throw error;
   }
+}
+
+/** Makes what a client begins a handshake with: the record of a ClientHello with our ALPN. */
+export function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer) => {
+        resolve(chunk);
+      },
+    });
+    tls.connect({ socket: wire, ALPNProtocols: ['postgresql'] }).on('error', () => {});
+  });
 }
 
 /** Begins TLS with the first byte. @returns The socket once the handshake is done. */

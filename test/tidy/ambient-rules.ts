@@ -18,6 +18,8 @@ const BANNED_NAMES: ReadonlyMap<string, string> = new Map([
   ['setTimeout', 'decide the timeout in the tick, or take an injected timer'],
   ['setInterval', 'decide it in the tick'],
   ['console', 'take an injected Logger'],
+  ['pbkdf2Sync', 'derive off the event loop, by PasswordDeriver'],
+  ['scryptSync', 'derive off the event loop'],
 ]);
 
 /** Modules that give the same things by another way. */

@@ -140,6 +140,7 @@ describe('ambient time, chance, environment and console', () => {
     [`const e = process['env'];`, /config/],
     ['const { env } = process;', /config/],
     ['console.log(1);', /Logger/],
+    [`const key = pbkdf2Sync('a', 'b', 1, 32, 'sha256');`, /PasswordDeriver/],
     [`import { setTimeout as delay } from 'node:timers/promises';`, /tick/],
     [`import process from 'node:process';`, /parameter/],
   ])('are found with the advice what to use: %s', (text, advice) => {

@@ -42,6 +42,25 @@ describe('PasswordDeriver', () => {
     expect(derivation).toEqual({ kind: 'derived', saltedPassword });
   });
 
+  it('leaves the event loop free, however many iterations there are', async () => {
+    const state = { isDone: false };
+    const derived = new Promise<void>((resolve) => {
+      const request = { password: 'a', salt: SALT, iterations: 400_000 };
+      new PasswordDeriver().derive(request, () => {
+        state.isDone = true;
+        resolve();
+      });
+    });
+    let turns = 0;
+    while (!state.isDone) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      turns++;
+    }
+    await derived;
+    // On the event loop it would take one turn.
+    expect(turns).toBeGreaterThan(100);
+  });
+
   it('runs at most maxInFlight at once, in order', () => {
     const { calls, pbkdf2 } = manualPbkdf2();
     const deriver = new PasswordDeriver({ pbkdf2 });
