@@ -94,7 +94,6 @@ describe('LDAP options for search+bind', () => {
 
 describe('LDAP options that cannot be used', () => {
   it.each([
-    ['', 'ldapserver is missing'],
     ['ldapserver=', 'ldapserver is missing'],
     ['ldapserver=h', 'one of ldapbasedn, ldapprefix and ldapsuffix is needed'],
     ['ldapserver=h ldapprefix="" ldapsuffix=""', 'one of ldapbasedn, ldapprefix and ldapsuffix'],
@@ -134,6 +133,10 @@ describe('LDAP options that cannot be used', () => {
     ['ldapurl=ldap:///dc=x', 'ldapserver is missing'],
   ])('%s', (text, wrong) => {
     expect(checkLdapOptions(text)).toContain(wrong);
+  });
+
+  it('are not there at all when the text is empty, which only auth_type ldap minds', () => {
+    expect(checkLdapOptions('')).toBeNull();
   });
 
   it('are described without a password', () => {
