@@ -32,6 +32,8 @@ export interface ServerCredential {
 interface Account {
   /** As the client gave it. */
   readonly user: string;
+  /** As its secret was made for: `auth_query` may have found another name. */
+  readonly name: string;
   readonly secret: Secret;
   readonly isKnown: boolean;
   /** Whether `auth_query` was asked for it, whatever came of that. */
@@ -221,21 +223,21 @@ export class Credentials {
   }
 
   #accountOf(user: string, answer: FoundUser | UnknownUser | null): Account {
+    const ofFile = { user, name: user, isAsked: false };
     switch (answer?.kind) {
       case undefined:
-        return { user, secret: this.#secretOf(user), isKnown: this.isKnown(user), isAsked: false };
+        return { ...ofFile, secret: this.#secretOf(user), isKnown: this.isKnown(user) };
       case 'found':
-        return { user, secret: answer.secret, isKnown: true, isAsked: true };
+        return { user, name: answer.name, secret: answer.secret, isKnown: true, isAsked: true };
       case 'unknown':
-        return { user, secret: NO_SECRET, isKnown: false, isAsked: true };
+        return { user, name: user, secret: NO_SECRET, isKnown: false, isAsked: true };
     }
   }
 
   #planPlain(account: Account): PlainPlan {
-    const { user } = account;
     return {
       method: 'plain',
-      user,
+      user: account.name,
       secret: this.#shownSecret(account),
       refusal: refusalOf(account),
     };

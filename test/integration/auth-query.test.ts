@@ -101,6 +101,13 @@ describe('a user who is not in auth_file', () => {
     await withAuthQuery(postgres, { settings }, async (pooler) => {
       expect(await sessionUser(pooler, { ...SCRAM_USER, user: 'AQ_Scram' })).toBe('aq_scram');
     });
+    // The hash was made with the name that is found.
+    const plain = { ...settings, auth_type: 'plain' };
+    await withAuthQuery(postgres, { settings: plain }, async (pooler) => {
+      const login = { ...MD5_USER, user: 'AQ_md5' };
+      expect(await sessionUser(pooler, login)).toBe('aq_md5');
+      expect(await refuse(pooler, { ...login, password: WRONG })).toBe(PASSWORD_FAILED);
+    });
   });
 
   it('with non-ASCII letters and quotes in its name is asked for as it is', async () => {

@@ -241,6 +241,11 @@ describe('Credentials with an answer of auth_query', () => {
     expect(plan).toMatchObject(expected);
   });
 
+  it('checks a password in clear text against the md5 hash of the name that was found', () => {
+    const plan = makeCredentials([]).resolveLogin('plain', 'Asked', found(MD5));
+    expect(plan).toMatchObject({ method: 'plain', user: 'asked', secret: MD5 });
+  });
+
   it('knows nobody whom the query does not know, though the file did', () => {
     const credentials = makeCredentials(ALL);
     credentials.load(new Map());
