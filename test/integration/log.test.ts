@@ -330,9 +330,7 @@ describe('logfile', () => {
       fs.renameSync(file, `${file}.1`);
       fs.mkdirSync(file);
       await scene.console('RELOAD');
-      await scene.waitFor(
-        / ERROR Cannot open logfile: 'log\.txt': Is a directory/,
-      );
+      await scene.waitFor(/ ERROR Cannot open logfile: 'log\.txt': Is a directory/);
       await scene.visit();
       await scene.waitFor(PATTERNS.clientClosed.pgbouncer);
       expect(fs.readFileSync(`${file}.1`, 'utf8')).toMatch(/app\/bob.* closing because/);
