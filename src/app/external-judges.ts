@@ -85,7 +85,7 @@ export class ExternalJudges implements ExternalMethods<ClientConnection> {
   ): CancelCheck {
     return judge.kind === 'ldap'
       ? this.#ldap.check(judge.options, request, done)
-      : this.#pam.check(request, done);
+      : this.#pam.check({ ...request, service: judge.service }, done);
   }
 
   peerName({ peer }: ClientConnection, done: (peer: PeerName) => void): void {

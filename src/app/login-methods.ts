@@ -3,6 +3,7 @@ import { planPassword, planPeer } from '../auth/external-plans.ts';
 import { findHbaRule } from '../auth/hba-rules.ts';
 import type { HbaMethod, HbaRule, LocalNetworks } from '../auth/hba-rules.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
+import { PAM_SERVICE } from '../auth/pam-library.ts';
 import type { LoginPlan, PendingPlan, PlanFailure, RejectPlan } from '../auth/login-plan.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { StartupParameters } from '../client/startup-parameters.ts';
@@ -20,6 +21,7 @@ interface ChosenMethod {
   readonly method: HbaMethod | 'any';
   readonly map: IdentMap | null;
   readonly ldap: LdapOptions | null;
+  readonly pamService: string | null;
   /** Where it was chosen, for the log. */
   readonly place: string;
 }
@@ -81,7 +83,7 @@ export class LoginMethods {
     const { authType } = this.#pooler.settings;
     if (authType !== 'hba') {
       const place = `auth_type ${authType}`;
-      const chosen = { method: authType, map: null, ldap: this.#ldap, place };
+      const chosen = { method: authType, map: null, ldap: this.#ldap, pamService: null, place };
       return this.#plan(chosen, client, startup, lookup);
     }
     const rule = this.#findRule(client, startup);
@@ -137,7 +139,11 @@ export class LoginMethods {
           ? reject('auth_ldap_options is null', 'badConfiguration')
           : this.#planPassword({ kind: 'ldap', options: chosen.ldap }, client, user);
       case 'pam':
-        return this.#planPassword({ kind: 'pam' }, client, user);
+        return this.#planPassword(
+          { kind: 'pam', service: chosen.pamService ?? PAM_SERVICE },
+          client,
+          user,
+        );
       default:
         return planner.plan({ method: chosen.method, user, ...lookup });
     }

@@ -1,3 +1,4 @@
+import { assertNever } from '../base/assert.ts';
 import type { AuthQuerySource, FoundUser, UnknownUser } from '../auth/auth-query.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { LoginMethod, LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
@@ -53,11 +54,35 @@ export class LoginPlanner {
       return source;
     }
     const answer = lookups.cached(source, user);
-    // Under `trust` there is no proof that could fail and have it asked again.
-    if (answer === null || (method === 'trust' && answer.kind === 'unknown')) {
+    if (answer === null || this.#isTooOld(request, source, answer)) {
       return this.#ask(request, source);
     }
     return this.#planBy(request, source, answer, true);
+  }
+
+  /**
+   * Whether a kept answer is not good enough. The challenge of SCRAM has the salt of the secret, and
+   * `md5` chooses its challenge by the kind of it: if the password has been changed, no proof that the
+   * client can give then fits. A password in clear text can be held against a newer secret.
+   */
+  #isTooOld(
+    { method, user }: LoginRequest,
+    source: AuthQuerySource,
+    answer: FoundUser | UnknownUser,
+  ): boolean {
+    switch (method) {
+      case 'md5':
+      case 'scram-sha-256':
+        return this.#host.lookups.mayRenew(source, user);
+      case 'trust':
+        // There is no proof that could fail and have it asked again.
+        return answer.kind === 'unknown';
+      case 'plain':
+      case 'any':
+        return false;
+      default:
+        return assertNever(method);
+    }
   }
 
   /**
@@ -120,10 +145,15 @@ export class LoginPlanner {
       method: 'pending',
       wait: (done) =>
         lookups.ask(source, request.user, (answer) => {
+          if (answer.kind !== 'failed') {
+            done(this.#planBy(request, source, answer, false));
+            return;
+          }
+          const kept = lookups.cached(source, request.user);
           done(
-            answer.kind === 'failed'
+            kept === null
               ? { error: answer.error, reason: `auth_query: ${answer.reason}` }
-              : this.#planBy(request, source, answer, false),
+              : this.#planBy(request, source, kept, true),
           );
         }),
     };
@@ -140,7 +170,7 @@ export class LoginPlanner {
     if (answer.kind === 'found') {
       request.onFound(answer);
     }
-    credentials.setAskedScramShare(lookups.scramShare);
+    credentials.setAskedShapes(lookups.shapes);
     const plan = credentials.resolveLogin(request.method, request.user, answer);
     if (!isOld || plan.method === 'trust') {
       return plan;

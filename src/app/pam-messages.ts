@@ -2,15 +2,15 @@ import type { PamRequest } from '../auth/pam-checker.ts';
 import type { SystemVerdict } from '../auth/system-login.ts';
 
 /** Writes a request as a line for the process that asks PAM. */
-export function encodeRequest({ user, password, host }: PamRequest): string {
+export function encodeRequest({ service, user, password, host }: PamRequest): string {
   // A password is any bytes.
-  return `${JSON.stringify({ user, password: password.toString('base64'), host })}\n`;
+  return `${JSON.stringify({ service, user, password: password.toString('base64'), host })}\n`;
 }
 
 /** Reads what {@link encodeRequest} wrote. @throws for anything else. */
 export function decodeRequest(line: string): PamRequest {
-  const { user, password, host } = JSON.parse(line) as Record<keyof PamRequest, string>;
-  return { user, password: Buffer.from(password, 'base64'), host };
+  const { service, user, password, host } = JSON.parse(line) as Record<keyof PamRequest, string>;
+  return { service, user, password: Buffer.from(password, 'base64'), host };
 }
 
 /** Reads the answer of the process that asks PAM; what cannot be read is a refusal. */

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { PamWorker } from '../auth/pam-checker.ts';
-import { PAM_SERVICE } from '../auth/pam-library.ts';
 import type { SystemVerdict } from '../auth/system-login.ts';
 import { decodeVerdict, encodeRequest } from './pam-messages.ts';
 
@@ -12,11 +11,10 @@ const WORKER_FILE = fileURLToPath(new URL('./pam-worker.js', import.meta.url));
  * Starts a process that asks PAM. Only a process can be ended while it waits in a module of PAM,
  * and takes nothing with it when such a module crashes.
  *
- * @param service - name of the file in /etc/pam.d.
  * @param script - what the process runs.
  */
-export function startPamProcess(service = PAM_SERVICE, script = WORKER_FILE): PamWorker {
-  const child: ChildProcess = spawn(process.execPath, [script, service], {
+export function startPamProcess(script = WORKER_FILE): PamWorker {
+  const child: ChildProcess = spawn(process.execPath, [script], {
     stdio: ['pipe', 'pipe', 'ignore'],
     // A group of its own: signals of a terminal are not for it, and what PAM starts ends with it.
     detached: true,

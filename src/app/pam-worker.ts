@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { openPam, PAM_SERVICE, type AskPam } from '../auth/pam-library.ts';
+import { openPam, type AskPam } from '../auth/pam-library.ts';
 import type { SystemVerdict } from '../auth/system-login.ts';
 import { systemNative } from '../net/native.ts';
 import { decodeRequest } from './pam-messages.ts';
@@ -12,7 +12,7 @@ import { asError } from './system-error.ts';
 
 function open(): AskPam {
   try {
-    return openPam(process.argv[2] ?? PAM_SERVICE);
+    return openPam();
   } catch (error) {
     const reason = `PAM cannot be asked: ${asError(error).message}`;
     return () => ({ kind: 'refused', reason });

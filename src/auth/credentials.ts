@@ -1,16 +1,16 @@
-import { createHmac } from 'node:crypto';
 import { assertNever } from '../base/assert.ts';
 import type { FoundUser, UnknownUser } from './auth-query.ts';
 import { isEqualConstantTime } from './constant-time.ts';
 import { LazyVerifier } from './lazy-verifier.ts';
 import { UNKNOWN_USER, type LoginMethod, type PlainPlan, type StoredPlan } from './login-plan.ts';
 import { md5Digest } from './md5.ts';
-import { mockVerifier, SALT_BYTES } from './mock-verifier.ts';
+import { MockSecrets } from './mock-secrets.ts';
 import type { PasswordDeriver } from './password-derivation.ts';
 import { sha256 } from './scram-crypto.ts';
 import type { ScramKeys } from './scram-crypto.ts';
 import { NO_SECRET } from './secret.ts';
-import type { Secret } from './secret.ts';
+import { SecretShapes, USUAL_SHAPE } from './secret-shapes.ts';
+import type { NoSecret, Secret } from './secret.ts';
 
 /** What {@link Credentials} needs from outside. */
 export interface CredentialsOptions {
@@ -32,11 +32,15 @@ export interface ServerCredential {
 interface Account {
   /** As the client gave it. */
   readonly user: string;
+  /** As its secret was made for: `auth_query` may have found another name. */
+  readonly name: string;
   readonly secret: Secret;
   readonly isKnown: boolean;
   /** Whether `auth_query` was asked for it, whatever came of that. */
   readonly isAsked: boolean;
 }
+/** Users who do not exist whose verifiers are kept. */
+const MAX_MOCK_VERIFIERS = 1000;
 const WITHOUT_PASSWORD = 'user has no password';
 
 /**
@@ -47,26 +51,26 @@ const WITHOUT_PASSWORD = 'user has no password';
  */
 export class Credentials {
   readonly #deriver: PasswordDeriver;
-  readonly #random: (bytes: number) => Buffer;
-  readonly #processSecret: Buffer;
+  readonly #mocks: MockSecrets;
   #scramIterations: number;
   #users: ReadonlyMap<string, Secret> = new Map();
   /** Names in the users file as it was read last. */
   #current: ReadonlySet<string> = new Set();
   /** What users whom `auth_query` found have proved, by database and user. */
   readonly #proved = new Map<string, Map<string, ServerCredential>>();
-  /** Share of users with a SCRAM verifier among those with any secret, 0 to 1. */
-  #scramShare = 0;
-  /** The same among the users whom `auth_query` has found. */
-  #askedScramShare = 1;
+  /** Of the secrets of the users file. */
+  #shapes = new SecretShapes();
+  /** Of the secrets that `auth_query` has found. */
+  #askedShapes = new SecretShapes(USUAL_SHAPE);
   readonly #lazyVerifiers = new Map<string, LazyVerifier>();
+  /** The same for users who do not exist, so that they take as long as others. */
+  readonly #mockVerifiers = new Map<string, LazyVerifier>();
   readonly #learntKeys = new Map<string, ScramKeys>();
   readonly #learntPasswords = new Map<string, string>();
 
   constructor(options: CredentialsOptions) {
     this.#deriver = options.deriver;
-    this.#random = options.random;
-    this.#processSecret = options.random(32);
+    this.#mocks = new MockSecrets(options.random(32));
     this.#scramIterations = options.scramIterations;
   }
 
@@ -94,9 +98,11 @@ export class Credentials {
         this.#learntKeys.delete(user);
       }
     }
-    const kinds = [...merged.values()].map((secret) => secret.kind).filter((k) => k !== 'none');
-    const scramCount = kinds.filter((kind) => kind === 'scram').length;
-    this.#scramShare = kinds.length === 0 ? 0 : scramCount / kinds.length;
+    this.#mockVerifiers.clear();
+    this.#shapes = new SecretShapes();
+    for (const secret of merged.values()) {
+      this.#shapes.add(secret);
+    }
   }
 
   /** Tells whether `user` is or was in the users file. */
@@ -211,85 +217,91 @@ export class Credentials {
     }
   }
 
-  /** Takes over the share of SCRAM secrets among the users whom `auth_query` has found, 0 to 1. */
-  setAskedScramShare(share: number): void {
-    this.#askedScramShare = share;
+  /** Takes over what the secrets look like that `auth_query` has found. */
+  setAskedShapes(shapes: SecretShapes): void {
+    this.#askedShapes = shapes;
   }
 
   #accountOf(user: string, answer: FoundUser | UnknownUser | null): Account {
+    const ofFile = { user, name: user, isAsked: false };
     switch (answer?.kind) {
       case undefined:
-        return { user, secret: this.#secretOf(user), isKnown: this.isKnown(user), isAsked: false };
+        return { ...ofFile, secret: this.#secretOf(user), isKnown: this.isKnown(user) };
       case 'found':
-        return { user, secret: answer.secret, isKnown: true, isAsked: true };
+        return { user, name: answer.name, secret: answer.secret, isKnown: true, isAsked: true };
       case 'unknown':
-        return { user, secret: NO_SECRET, isKnown: false, isAsked: true };
+        return { user, name: user, secret: NO_SECRET, isKnown: false, isAsked: true };
     }
   }
 
   #planPlain(account: Account): PlainPlan {
-    const { user, secret } = account;
-    if (secret.kind !== 'none') {
-      return { method: 'plain', user, secret, refusal: null };
-    }
-    const mock = this.#imitatesScram(account)
-      ? mockVerifier(this.#processSecret, user, this.#scramIterations)
-      : ({ kind: 'plain', password: this.#mockPassword(user) } as const);
-    return { method: 'plain', user, secret: mock, refusal: refusalOf(account) };
+    return {
+      method: 'plain',
+      user: account.name,
+      secret: this.#shownSecret(account),
+      refusal: refusalOf(account),
+    };
   }
 
   #planMd5(account: Account): StoredPlan {
-    const { user, secret } = account;
+    const { user } = account;
+    const secret = this.#shownSecret(account);
+    const refusal = refusalOf(account);
     switch (secret.kind) {
       case 'scram':
-        return this.#planScram(account);
+        return { method: 'scram', user, source: { kind: 'stored', verifier: secret }, refusal };
       case 'md5':
-        return { method: 'md5', user, digest: secret.digest, refusal: null };
-      case 'plain': {
-        const digest = md5Digest(secret.password, user);
-        return { method: 'md5', user, digest, refusal: null };
-      }
-      case 'none': {
-        if (this.#imitatesScram(account)) {
-          return this.#planScram(account);
-        }
-        const digest = md5Digest(this.#mockPassword(user), user);
-        return { method: 'md5', user, digest, refusal: refusalOf(account) };
-      }
+        return { method: 'md5', user, digest: secret.digest, refusal };
+      case 'plain':
+        return { method: 'md5', user, digest: md5Digest(secret.password, user), refusal };
       default:
         return assertNever(secret);
     }
   }
 
   #planScram(account: Account): StoredPlan {
-    const { user, secret } = account;
-    if (secret.kind === 'scram') {
-      const source = { kind: 'stored', verifier: secret } as const;
-      return { method: 'scram', user, source, refusal: null };
+    const { user } = account;
+    const secret = this.#shownSecret(account);
+    const refusal = refusalOf(account);
+    switch (secret.kind) {
+      case 'scram':
+        return { method: 'scram', user, source: { kind: 'stored', verifier: secret }, refusal };
+      case 'plain': {
+        const lazy = this.#lazyVerifier(account, secret.password);
+        return { method: 'scram', user, source: { kind: 'derived', lazy }, refusal };
+      }
+      case 'md5': {
+        const verifier = this.#mocks.verifier(user, this.#scramIterations);
+        const why = refusal ?? 'the md5 secret of this user cannot check SCRAM';
+        return { method: 'scram', user, source: { kind: 'stored', verifier }, refusal: why };
+      }
+      default:
+        return assertNever(secret);
     }
-    if (secret.kind === 'plain') {
-      const lazy = account.isAsked
-        ? this.#askedVerifier(user, secret.password)
-        : this.#lazyVerifier(user, secret.password);
-      const source = { kind: 'derived', lazy } as const;
-      return { method: 'scram', user, source, refusal: null };
-    }
-    const verifier = mockVerifier(this.#processSecret, user, this.#scramIterations);
-    const refusal =
-      secret.kind === 'md5' ? 'the md5 secret of this user cannot check SCRAM' : refusalOf(account);
-    return { method: 'scram', user, source: { kind: 'stored', verifier }, refusal };
   }
 
-  #lazyVerifier(user: string, password: string): LazyVerifier {
-    let lazy = this.#lazyVerifiers.get(user);
+  /** The secret of the user, or one that nothing fits but looks like those of others. */
+  #shownSecret({ user, secret, isAsked }: Account): Exclude<Secret, NoSecret> {
+    return secret.kind === 'none'
+      ? this.#mocks.secret(user, isAsked ? this.#askedShapes : this.#shapes)
+      : secret;
+  }
+
+  /**
+   * The salt is always the same for a user, as that of a stored verifier is, and as that of the next
+   * login is when what `auth_query` has found is not kept. The derivation itself is cached.
+   */
+  #lazyVerifier({ user, secret, isAsked }: Account, password: string): LazyVerifier {
+    const known = secret.kind === 'none' ? this.#mockVerifiers : this.#lazyVerifiers;
+    let lazy = isAsked ? undefined : known.get(user);
     if (lazy === undefined) {
-      lazy = new LazyVerifier({
-        deriver: this.#deriver,
-        password,
-        salt: this.#random(SALT_BYTES),
-        iterations: this.#scramIterations,
-      });
-      this.#lazyVerifiers.set(user, lazy);
+      const iterations = this.#scramIterations;
+      const { salt } = this.#mocks.verifier(user, iterations);
+      lazy = new LazyVerifier({ deriver: this.#deriver, password, salt, iterations });
+      if (!isAsked) {
+        known.set(user, lazy);
+      }
+      dropOldest(this.#mockVerifiers, MAX_MOCK_VERIFIERS);
     }
     return lazy;
   }
@@ -299,40 +311,25 @@ export class Credentials {
     return [...this.#users.keys()];
   }
 
-  /**
-   * A verifier that is made anew for each login must have the same salt each time, as one that is
-   * stored has, and as the mock one has. The derivation itself is cached.
-   */
-  #askedVerifier(user: string, password: string): LazyVerifier {
-    const iterations = this.#scramIterations;
-    const { salt } = mockVerifier(this.#processSecret, user, iterations);
-    return new LazyVerifier({ deriver: this.#deriver, password, salt, iterations });
-  }
-
   #secretOf(user: string): Secret {
     return this.#users.get(user) ?? NO_SECRET;
   }
+}
 
-  /**
-   * Where the method leaves open which challenge a user gets, says whether a mock login is to look
-   * like one with a SCRAM verifier. The answer is stable for a user and over many users as frequent
-   * as among the real ones; were it always the same, the other challenge would betray real users.
-   */
-  #imitatesScram({ user, isAsked }: Account): boolean {
-    const share = isAsked ? this.#askedScramShare : this.#scramShare;
-    return this.#mockBytes('kind', user).readUInt32BE(0) / 2 ** 32 < share;
-  }
-
-  #mockPassword(user: string): string {
-    return this.#mockBytes('password', user).toString('hex');
-  }
-
-  #mockBytes(label: string, user: string): Buffer {
-    return createHmac('sha256', this.#processSecret).update(`${label}\0${user}`, 'utf8').digest();
+function dropOldest(map: Map<string, unknown>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) {
+      return;
+    }
+    map.delete(key);
   }
 }
 
-function refusalOf({ isKnown }: Account): string {
+/** Why the user cannot log in, whatever is proved; null when it can. */
+function refusalOf({ isKnown, secret }: Account): string | null {
+  if (secret.kind !== 'none') {
+    return null;
+  }
   return isKnown ? WITHOUT_PASSWORD : UNKNOWN_USER;
 }
 

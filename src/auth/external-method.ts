@@ -13,9 +13,10 @@ export interface PasswordRequest {
   readonly host: string;
 }
 
-/** Who checks a password: an LDAP server, or PAM, which has files of its own. */
+/** Who checks a password: an LDAP server, or PAM, by the rules of a service. */
 export type PasswordJudge =
-  { readonly kind: 'ldap'; readonly options: LdapOptions } | { readonly kind: 'pam' };
+  | { readonly kind: 'ldap'; readonly options: LdapOptions }
+  | { readonly kind: 'pam'; readonly service: string };
 
 /** Who is at the other end of a unix socket, or why that cannot be told, as a clause. */
 export type PeerName = { readonly name: string } | { readonly problem: string };

@@ -50,6 +50,12 @@ const METHODS: ReadonlyMap<string, HbaMethod> = new Map([
 
 const IPV4_BYTES = 4;
 
+const PAM_SERVICE_OPTION = 'pamservice=';
+/** PAM would look for it as a file of its directory. */
+const PAM_SERVICE_NAME = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
+/** What may stand behind a method; `map` behind the others. */
+const OPTION_OF: Readonly<Partial<Record<HbaMethod, string>>> = { pam: 'pamservice=NAME' };
+
 /** Says why a line cannot be used, as a clause. */
 class LineError extends Error {}
 
@@ -90,6 +96,7 @@ export function parseHbaFile(text: string, sources: HbaSources): HbaFile {
 interface Options {
   readonly map: IdentMap | null;
   readonly ldap: LdapOptions | null;
+  readonly pamService: string | null;
 }
 
 /** Reads one line. */
@@ -113,9 +120,9 @@ class RuleReader {
     const users = this.#readNames('user');
     const address = connection === 'local' ? ({ kind: 'all' } as const) : this.#readAddress();
     const method = this.#readMethod();
-    const { map, ldap } = this.#readOptions(method);
-    this.#adviseOn(connection, method, map);
-    return { line: this.#number, connection, databases, users, address, method, map, ldap };
+    const options = this.#readOptions(method);
+    this.#adviseOn(connection, method, options.map);
+    return { line: this.#number, connection, databases, users, address, method, ...options };
   }
 
   #readConnection(): HbaConnection {
@@ -195,14 +202,35 @@ class RuleReader {
         return fail(ldap.wrong);
       }
       const problem = findFilterProblem(ldap);
-      return problem === null ? { map: null, ldap } : fail(problem);
+      return problem === null ? { map: null, ldap, pamService: null } : fail(problem);
     }
     const map = this.#readMap();
+    const pamService = method === 'pam' ? this.#readPamService() : null;
     if (!this.#line.isAtEnd) {
       // The text is not repeated: it may be an option with a password, behind the wrong method.
-      return fail('unsupported parameters behind the method; known is one map=NAME');
+      return fail(
+        `unsupported parameters behind the method; known is one ${OPTION_OF[method] ?? 'map=NAME'}`,
+      );
     }
-    return { map, ldap: null };
+    return { map, ldap: null, pamService };
+  }
+
+  /** @source PostgreSQL manual, "PAM Authentication" */
+  #readPamService(): string | null {
+    const token = this.#line.peek();
+    if (token?.kind !== 'word' || token.isQuoted || !token.text.startsWith(PAM_SERVICE_OPTION)) {
+      return null;
+    }
+    this.#line.next();
+    const name =
+      token.text === PAM_SERVICE_OPTION
+        ? (this.#line.word()?.text ?? '')
+        : token.text.slice(PAM_SERVICE_OPTION.length);
+    return PAM_SERVICE_NAME.test(name)
+      ? name
+      : fail(
+          'pamservice is not the name of a file: letters, digits, dots, - and _, 1 to 64 of them',
+        );
   }
 
   #readMap(): IdentMap | null {

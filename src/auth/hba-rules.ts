@@ -37,6 +37,8 @@ export interface HbaRule {
   readonly map: IdentMap | null;
   /** Set for the method `ldap` alone. */
   readonly ldap: LdapOptions | null;
+  /** The service named by `pamservice`, for the method `pam` alone; `null` for the usual one. */
+  readonly pamService: string | null;
 }
 
 /** What a rule is chosen by. */

@@ -15,6 +15,7 @@ export interface TrustPlan {
 }
 
 interface PasswordPlan {
+  /** Whose secret it is. */
   readonly user: string;
   /**
    * Set when the login fails whatever the client proves: the true reason, for the log. Until then

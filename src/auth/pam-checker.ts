@@ -2,6 +2,8 @@ import type { CancelCheck, SystemVerdict } from './system-login.ts';
 
 /** One question to PAM. */
 export interface PamRequest {
+  /** Whose rules apply: the name of a file in /etc/pam.d. */
+  readonly service: string;
   readonly user: string;
   /** Without a NUL in it. */
   readonly password: Buffer;

@@ -2,7 +2,7 @@ import { loadKoffi, type Koffi } from '../net/native.ts';
 import type { PamRequest } from './pam-checker.ts';
 import type { SystemVerdict } from './system-login.ts';
 
-/** The service whose rules PAM applies. @source PgBouncer: it has the same name there. */
+/** The service whose rules PAM applies where no other is named. @source PgBouncer: it has the same name there. */
 export const PAM_SERVICE = 'pgbouncer';
 
 /** Numbers of Linux-PAM. @source security/_pam_types.h */
@@ -27,10 +27,9 @@ export type AskPam = (request: PamRequest) => SystemVerdict;
 /**
  * Opens PAM's library.
  *
- * @param service - name of the file in /etc/pam.d.
  * @throws when there is no such library.
  */
-export function openPam(service: string, koffi: Koffi = loadKoffi()): AskPam {
+export function openPam(koffi: Koffi = loadKoffi()): AskPam {
   const pam = bindPam(koffi);
   /** What the conversation answers with; set for the time of one request. */
   let request: PamRequest | null = null;
@@ -42,7 +41,7 @@ export function openPam(service: string, koffi: Koffi = loadKoffi()): AskPam {
   return (asked) => {
     request = asked;
     try {
-      return judge(pam, service, asked, conversation);
+      return judge(pam, asked, conversation);
     } finally {
       request = null;
     }
@@ -82,9 +81,10 @@ function bindPam(koffi: Koffi) {
 }
 
 /** @source pam_authenticate(3), pam_acct_mgmt(3) */
-function judge(pam: Pam, service: string, request: PamRequest, conv: bigint): SystemVerdict {
+function judge(pam: Pam, request: PamRequest, conv: bigint): SystemVerdict {
   const handles: unknown[] = [null];
-  const started = Number(pam.start(service, request.user, { conv, appdata_ptr: null }, handles));
+  const settings = { conv, appdata_ptr: null };
+  const started = Number(pam.start(request.service, request.user, settings, handles));
   const handle = handles[0];
   if (started !== PAM_SUCCESS) {
     return { kind: 'refused', reason: `pam_start() failed with code ${String(started)}` };

@@ -7,6 +7,8 @@ import type {
   RunAuthQuery,
   UnknownUser,
 } from './auth-query.ts';
+import { QuestionPace } from './question-pace.ts';
+import { SecretShapes, USUAL_SHAPE } from './secret-shapes.ts';
 
 /** What {@link UserLookups} needs from outside. */
 export interface UserLookupsOptions {
@@ -23,8 +25,12 @@ export const MAX_LOOKUPS = 1000;
 export const MAX_FOUND = 10_000;
 /** Names not found that are remembered, apart from the others: anybody can make them up. */
 export const MAX_UNKNOWN = 1000;
-/** Time between two questions that failed proofs bring about for one user, at least, in ms. */
-export const REFRESH_INTERVAL_MS = 1000;
+/** Questions for one user, at once, that answers which are still kept could have saved. */
+export const RENEWAL_BURST = 5;
+/** How long until a user has one of them more, in ms; so old is what many logins go by, at most. */
+export const RENEWAL_INTERVAL_MS = 100;
+/** With so many questions under way, kept answers are good enough. */
+export const BUSY_LOOKUPS = 50;
 
 /** Takes an answer. */
 export type LookupCallback = (answer: LookupAnswer) => void;
@@ -56,14 +62,18 @@ export class UserLookups {
   readonly #found = new Map<string, Entry>();
   readonly #unknown = new Map<string, Entry>();
   readonly #jobs = new Map<string, Job>();
-  /** When a failed proof last had a user asked for, in clock ms. */
-  readonly #refreshes = new Map<string, number>();
+  readonly #renewals: QuestionPace;
+  readonly #shapes = new SecretShapes(USUAL_SHAPE);
   #generation = 0;
-  #scramCount = 0;
-  #otherCount = 0;
 
   constructor(options: UserLookupsOptions) {
     this.#options = options;
+    this.#renewals = new QuestionPace({
+      burst: RENEWAL_BURST,
+      intervalMs: RENEWAL_INTERVAL_MS,
+      maxKeys: MAX_FOUND,
+      nowMs: options.nowMs,
+    });
   }
 
   /** Questions under way. */
@@ -76,12 +86,9 @@ export class UserLookups {
     return this.#found.size + this.#unknown.size;
   }
 
-  /**
-   * Share of users with a SCRAM verifier among those found, 0 to 1. Before the first one it is 1: so
-   * PostgreSQL stores passwords by default.
-   */
-  get scramShare(): number {
-    return (this.#scramCount + 1) / (this.#scramCount + this.#otherCount + 1);
+  /** What the secrets of users found look like; until one has been found, as PostgreSQL makes them. */
+  get shapes(): SecretShapes {
+    return this.#shapes;
   }
 
   /** The answer of before, if it is fresh enough. */
@@ -96,6 +103,16 @@ export class UserLookups {
       return null;
     }
     return entry.answer;
+  }
+
+  /**
+   * Tells whether a login that cannot be saved once its challenge is out should ask although there is
+   * an answer: yes, unless its user has just been asked for many times, or many are being asked for.
+   */
+  mayRenew(source: AuthQuerySource, user: string): boolean {
+    const key = keyOf(source, user);
+    // To join a question costs nothing.
+    return this.#jobs.has(key) || (this.#jobs.size < BUSY_LOOKUPS && this.#renewals.take(key));
   }
 
   /**
@@ -123,24 +140,14 @@ export class UserLookups {
 
   /**
    * Asks anew although there is an answer, since a proof has failed that was made from one: the
-   * password may have been changed. Not more than once in {@link REFRESH_INTERVAL_MS} for a user, so
-   * that wrong passwords do not become queries one by one.
+   * password may have been changed. Wrong passwords do not become queries one by one: the pace is that
+   * of `mayRenew`.
    *
    * @param done - As for `ask`.
-   * @returns null when it was asked a moment ago; `done` will not be called.
+   * @returns null when it was asked too often; `done` will not be called.
    */
   refresh(source: AuthQuerySource, user: string, done: LookupCallback): CancelLookup | null {
-    const key = questionKey(source, user);
-    const nowMs = this.#options.nowMs();
-    const lastMs = this.#refreshes.get(key) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - lastMs < REFRESH_INTERVAL_MS) {
-      return null;
-    }
-    this.#refreshes.delete(key);
-    this.#refreshes.set(key, nowMs);
-    dropOldest(this.#refreshes, MAX_FOUND);
-    this.#forget(key);
-    return this.ask(source, user, done);
+    return this.mayRenew(source, user) ? this.ask(source, user, done) : null;
   }
 
   /** Forgets all answers: what they were asked with may have changed. */
@@ -148,7 +155,7 @@ export class UserLookups {
     this.#generation += 1;
     this.#found.clear();
     this.#unknown.clear();
-    this.#refreshes.clear();
+    this.#renewals.clear();
   }
 
   #forget(key: string): void {
@@ -182,11 +189,7 @@ export class UserLookups {
     const { key } = job;
     const { answer } = entry;
     if (answer.kind === 'found' && !this.#found.has(key)) {
-      if (answer.secret.kind === 'scram') {
-        this.#scramCount += 1;
-      } else {
-        this.#otherCount += 1;
-      }
+      this.#shapes.add(answer.secret);
     }
     this.#forget(key);
     if (job.generation !== this.#generation || this.#options.ttlMs() === 0) {

@@ -5,7 +5,7 @@ export const AUTH_QUERY_SETTINGS = {
   auth_query_cache_ttl: time({
     default: 1_000,
     group: 'frequent',
-    doc: 'How long a result of auth_query is used again, whether it found the user or not. A wrong password has it asked anew at once, so a changed password need not wait. 0 asks at every login; what is asked for the same user at the same time is asked once in any case.',
+    doc: 'How long a result of auth_query is used again, whether it found the user or not. A changed password need not wait: logins by SCRAM and md5 use a kept result only while they come faster than 10 a second for a user, and a wrong password in clear text has it asked anew. 0 asks at every login; what is asked for the same user at the same time is asked once in any case.',
   }),
   auth_query_timeout: time({
     default: 15_000,

@@ -89,7 +89,7 @@ export function iniText({ directory, port, postgres }: Place, sections: IniSecti
     'admin_users = admin',
     'stats_users = stats',
     'server_tls_sslmode = disable',
-    ...(sections.pgbouncer ?? []),
+    ...(sections.pgbouncer ?? []).map((line) => line.replace('$DIR', directory)),
     '[databases]',
     `app = ${server}`,
     ...(sections.databases ?? []).map((line) => line.replace('$SERVER', server)),

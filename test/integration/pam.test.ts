@@ -15,6 +15,9 @@ const WORKER_FILE = fileURLToPath(new URL('../../dist/app/pam-worker.js', import
 /** A service of our own: its file is there while these tests run. */
 const SERVICE = 'maitred-test';
 const SERVICE_FILE = `/etc/pam.d/${SERVICE}`;
+/** One that a rule names. */
+const OTHER_SERVICE = 'maitred-test-other';
+const OTHER_SERVICE_FILE = `/etc/pam.d/${OTHER_SERVICE}`;
 
 const LIBRARIES = ['/lib/x86_64-linux-gnu', '/lib/aarch64-linux-gnu', '/lib64', '/usr/lib'];
 const hasPam = LIBRARIES.some((directory) => existsSync(`${directory}/libpam.so.0`));
@@ -25,6 +28,7 @@ const SCRIPT = `#!/bin/sh
 read -r password
 case "$PAM_USER:$password:$PAM_RHOST" in
   alice:secret:127.0.0.1) exit 0 ;;
+  alice:other:127.0.0.1) [ "$PAM_SERVICE" = maitred-test-other ] && exit 0 ;;
   slow:*) while [ -e "$0" ]; do sleep 0.1; done ;;
 esac
 exit 1
@@ -58,6 +62,7 @@ describe.runIf(canWriteService)('PAM (needs Linux, root and libpam)', () => {
   beforeAll(() => {
     writeFileSync(script, SCRIPT, { mode: 0o755 });
     writeFileSync(SERVICE_FILE, rules(script));
+    writeFileSync(OTHER_SERVICE_FILE, rules(script));
   });
   afterEach(() => {
     for (const worker of workers.splice(0)) {
@@ -66,23 +71,26 @@ describe.runIf(canWriteService)('PAM (needs Linux, root and libpam)', () => {
   });
   afterAll(() => {
     rmSync(SERVICE_FILE, { force: true });
+    rmSync(OTHER_SERVICE_FILE, { force: true });
     rmSync(script, { force: true });
   });
 
-  function start(service: string): PamWorker {
-    const worker = startPamProcess(service, WORKER_FILE);
+  function start(): PamWorker {
+    const worker = startPamProcess(WORKER_FILE);
     workers.push(worker);
     return worker;
   }
 
   function ask(worker: PamWorker, user: string, password: string): Promise<SystemVerdict | null> {
     return new Promise((resolve) => {
-      worker.check({ user, password: Buffer.from(password, 'latin1'), host: '127.0.0.1' }, resolve);
+      const host = '127.0.0.1';
+      const request = { service: SERVICE, user, password: Buffer.from(password, 'latin1'), host };
+      worker.check(request, resolve);
     });
   }
 
   it('is asked by a process of its own, again and again', async () => {
-    const worker = start(SERVICE);
+    const worker = start();
     expect(await ask(worker, 'alice', 'secret')).toEqual({ kind: 'accepted' });
     expect(await ask(worker, 'alice', 'wrong')).toMatchObject({
       kind: 'refused',
@@ -94,7 +102,7 @@ describe.runIf(canWriteService)('PAM (needs Linux, root and libpam)', () => {
   it('judges the account behind the password', async () => {
     writeFileSync(SERVICE_FILE, 'auth required pam_permit.so\naccount required pam_deny.so\n');
     try {
-      expect(await ask(start(SERVICE), 'alice', 'x')).toMatchObject({
+      expect(await ask(start(), 'alice', 'x')).toMatchObject({
         kind: 'refused',
         reason: expect.stringContaining('pam_acct_mgmt() failed: ') as string,
       });
@@ -104,7 +112,7 @@ describe.runIf(canWriteService)('PAM (needs Linux, root and libpam)', () => {
   });
 
   it('may hang: the process is killed, and the one who asked is told', async () => {
-    const worker = start(SERVICE);
+    const worker = start();
     const verdict = ask(worker, 'slow', 'x');
     await waitFor('the script', () => processesOf(script).length > 0);
     worker.kill();
@@ -168,6 +176,50 @@ describe.runIf(canWriteService)('PAM (needs Linux, root and libpam)', () => {
         expect(JSON.stringify(pooler.logs)).not.toContain('not the password');
         await pooler.stop();
       });
+    });
+
+    it('judges those whom a host-based rule sends to it, by the service that the rule names', async () => {
+      const { host, port, address } = sharedPostgres();
+      const target = { host, port, dbname: address.database };
+      const forced = { ...target, user: address.user, password: address.password ?? '' };
+      const pooler = await startPooler({
+        env: withKoffiHooks({ pamService: SERVICE }),
+        users: { postgres: '', alice: 'not the password' },
+        files: {
+          'hba.conf': [
+            'host pgbouncer postgres 127.0.0.1/32 trust',
+            `host forced all 127.0.0.1/32 pam pamservice=${OTHER_SERVICE}`,
+            'host nowhere all 127.0.0.1/32 pam pamservice=maitred-test-none',
+            'host all all 127.0.0.1/32 pam',
+            '',
+          ].join('\n'),
+        },
+        config: (directory) => ({
+          maitred: { auth_type: 'hba', auth_hba_file: `${directory}/hba.conf` },
+          databases: { [database]: target, forced, nowhere: forced },
+        }),
+      });
+      const whoami = async (to: string, password: string, user = 'alice'): Promise<unknown> => {
+        const client = await pooler.login({ user, database: to, password });
+        const [row] = await client.query('SELECT current_user AS name');
+        await client.close();
+        return row?.['name'];
+      };
+      const failed = 'PAM authentication failed';
+      try {
+        expect(await whoami(database, 'secret')).toBe('alice');
+        await expect(whoami(database, 'other')).rejects.toThrow(failed);
+        await expect(whoami(database, 'not the password')).rejects.toThrow(failed);
+        await expect(whoami(database, '')).rejects.toThrow('empty password returned by client');
+        await expect(whoami(database, 'secret', 'stranger')).rejects.toThrow(failed);
+        expect(await whoami('forced', 'other')).toBe(address.user);
+        await expect(whoami('forced', 'wrong')).rejects.toThrow(failed);
+        // Without rules of its own a service has those of `other`, or none: nobody comes in.
+        await expect(whoami('nowhere', 'secret')).rejects.toThrow(failed);
+        await pooler.stop();
+      } finally {
+        await pooler.kill();
+      }
     });
 
     it('goes on serving others while PAM takes its time', async () => {

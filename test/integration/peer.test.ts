@@ -22,21 +22,24 @@ interface Options extends Partial<PoolerOptions> {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
+/** Where the database `app` leads. */
+function appTarget(): Readonly<Record<string, unknown>> {
+  const { host, port, address } = sharedPostgres();
+  return {
+    ...{ host, port, dbname: address.database },
+    ...{ user: address.user, password: address.password ?? '' },
+  };
+}
+
 async function withProcess(
   options: Options,
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
-  const { host, port, address } = sharedPostgres();
   const { settings = {}, ...rest } = options;
   const pooler = await startPooler({
     config: {
       maitred: { pool_mode: 'transaction', ...settings },
-      databases: {
-        app: {
-          ...{ host, port, dbname: address.database },
-          ...{ user: address.user, password: address.password ?? '' },
-        },
-      },
+      databases: { app: appTarget() },
     },
     users: { postgres: '', [OWN_NAME]: 'never asked for' },
     ...rest,
@@ -217,6 +220,102 @@ describe.runIf(isLinux)('auth_type peer', () => {
       expect(answer).toContain('unix socket login rejected');
       const line = await pooler.waitForEvent('client_login_failed');
       expect(line['reason']).toBe(`system user ${STRANGER.name} is not ${OWN_NAME}`);
+    });
+  });
+});
+
+describe.runIf(isLinux)('the HBA method peer', () => {
+  const ident = [
+    '# who may be whom',
+    `staff ${OWN_NAME} ann`,
+    `staff "${OWN_NAME}" "b o b"`,
+    `family /^(.*)$ \\1_db`,
+    'strangers /^dae(mon)$ the_\\1',
+    'everybody /^ all',
+    'nobody-here someone all',
+  ].join('\n');
+
+  async function withRules(
+    rules: readonly string[],
+    body: (pooler: PoolerFixture) => Promise<void>,
+  ): Promise<void> {
+    const users = ['ann', 'b o b', `${OWN_NAME}_db`, 'the_mon', 'daemon', OWN_NAME];
+    await withProcess(
+      {
+        config: (directory) => ({
+          maitred: {
+            auth_type: 'hba',
+            auth_hba_file: `${directory}/hba.conf`,
+            auth_ident_file: `${directory}/ident.conf`,
+            admin_users: 'postgres, daemon, the_mon',
+          },
+          databases: { app: appTarget() },
+        }),
+        users: { postgres: '', ...Object.fromEntries(users.map((user) => [user, ''])) },
+        files: {
+          'hba.conf': `${['host pgbouncer postgres 127.0.0.1/32 trust', ...rules].join('\n')}\n`,
+          'ident.conf': `${ident}\n`,
+        },
+      },
+      body,
+    );
+  }
+
+  async function outcome(pooler: PoolerFixture, user: string): Promise<string> {
+    try {
+      const client = await loginHere(pooler, { user, database: 'app' });
+      const codes = client.authenticationCodes.join(' ');
+      await client.close();
+      return codes;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  const refused = 'FATAL 28000: unix socket login rejected';
+
+  it.each([
+    ['without a map', 'peer', { [OWN_NAME]: '0', ann: refused }],
+    ['with names', 'peer map=staff', { ann: '0', 'b o b': '0', [OWN_NAME]: refused }],
+    [
+      'with a regular expression',
+      'peer map="family"',
+      { [`${OWN_NAME}_db`]: '0', ann: refused, [OWN_NAME]: refused },
+    ],
+    ['with all', 'peer map=everybody', { ann: '0', [OWN_NAME]: '0', unknown: refused }],
+    ['with lines for others only', 'peer map=nobody-here', { ann: refused, [OWN_NAME]: refused }],
+  ])('admits whom the system user may be, %s', async (_what, method, outcomes) => {
+    await withRules([`local app all ${method}`], async (pooler) => {
+      for (const [user, expected] of Object.entries(outcomes)) {
+        expect([user, await outcome(pooler, user)]).toEqual([user, expected]);
+      }
+      expect(await pooler.console('SHOW USERS')).not.toEqual([]);
+    });
+  });
+
+  it('does not count where its map is missing, and the next line decides', async () => {
+    const rules = ['local app ann peer map=gone', 'local app all reject'];
+    await withRules(rules, async (pooler) => {
+      expect(await outcome(pooler, 'ann')).toBe('FATAL 28000: login rejected');
+      const line = await pooler.waitForEvent('hba_file_problem');
+      expect(line['problem']).toContain('Ident map gone is not found in ident config file');
+      expect(line['line']).toBe(2);
+    });
+  });
+
+  it('ident is no method here, as in PgBouncer: the line is left out and named', async () => {
+    await withRules(['local all all ident map=staff'], async (pooler) => {
+      expect(await outcome(pooler, 'ann')).toBe('FATAL 28000: no authentication method is found');
+      const line = await pooler.waitForEvent('hba_file_problem');
+      expect(line['problem']).toContain('unsupported method: buf=ident');
+    });
+  });
+
+  it.runIf(isRoot)('goes by the system user of each client', async () => {
+    await withRules(['local all all peer map=strangers'], async (pooler) => {
+      expect(await answerToStranger(pooler, 'the_mon')).toContain('server_version');
+      expect(await answerToStranger(pooler, 'daemon')).toContain('unix socket login rejected');
+      expect(await outcome(pooler, 'the_mon')).toBe(refused);
     });
   });
 });

@@ -119,6 +119,11 @@ export async function setPassword(
   postgres: PostgresHandle,
   role: string,
   password: string,
+  encryption: 'scram-sha-256' | 'md5' = 'scram-sha-256',
 ): Promise<void> {
-  await postgres.query(`ALTER ROLE ${quoteIdentifier(role)} PASSWORD ${quoteLiteral(password)}`);
+  await postgres.query(
+    `SET password_encryption = '${encryption}';
+     ALTER ROLE ${quoteIdentifier(role)} PASSWORD ${quoteLiteral(password)};
+     RESET password_encryption`,
+  );
 }

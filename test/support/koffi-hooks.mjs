@@ -5,7 +5,7 @@ import Module from 'node:module';
  *
  * - `TEST_KOFFI=absent`: the package is not installed.
  * - `TEST_SYSLOG=path`: what goes to /dev/log goes to that socket.
- * - `TEST_PAM_SERVICE=name`: PAM applies the rules of that service.
+ * - `TEST_PAM_SERVICE=name`: PAM applies the rules of that service for those of `pgbouncer`.
  */
 
 const { TEST_KOFFI, TEST_SYSLOG, TEST_PAM_SERVICE } = process.env;
@@ -37,7 +37,8 @@ function hookLibrary(library) {
         };
       }
       if (TEST_PAM_SERVICE !== undefined && name === 'pam_start') {
-        return (_service, ...others) => original(TEST_PAM_SERVICE, ...others);
+        return (service, ...others) =>
+          original(service === 'pgbouncer' ? TEST_PAM_SERVICE : service, ...others);
       }
       return original;
     },

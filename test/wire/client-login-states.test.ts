@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { LoginPlan } from '../../src/auth/login-plan.ts';
+import { LazyVerifier } from '../../src/auth/lazy-verifier.ts';
+import type { LoginPlan, PendingPlan } from '../../src/auth/login-plan.ts';
 import { PasswordDeriver } from '../../src/auth/password-derivation.ts';
+import { SqlState } from '../../src/protocol/sqlstate.ts';
 import { ClientLogin } from '../../src/client/client-login.ts';
 import * as f from '../support/frontend-messages.ts';
 import { makeVerifier, seededRandom } from '../unit/auth/support.ts';
 
+/** First byte of a handshake. */
+const TLS_HANDSHAKE = 0x16;
 const VERIFIER = makeVerifier('pencil');
 const PLAIN: LoginPlan = {
   method: 'plain',
@@ -26,6 +30,32 @@ const SCRAM: LoginPlan = {
   source: { kind: 'stored', verifier: VERIFIER },
 };
 const TRUST: LoginPlan = { method: 'trust', isKnown: true };
+/** What goes on for ever. */
+const NEVER = (): (() => void) => () => undefined;
+const LOOKUP: PendingPlan = { method: 'pending', wait: NEVER };
+const RECHECKED: LoginPlan = { ...PLAIN, recheck: NEVER };
+const SYSTEM: LoginPlan = {
+  method: 'system',
+  needsPassword: true,
+  failedText: 'PAM authentication failed',
+  failedSqlstate: SqlState.InvalidPassword,
+  check: NEVER,
+};
+const PEER: LoginPlan = { ...SYSTEM, needsPassword: false };
+/** No derivation ever ends: that state lasts. */
+const STUCK = new PasswordDeriver({ maxInFlight: 0 });
+const LAZY: LoginPlan = {
+  ...SCRAM,
+  source: {
+    kind: 'derived',
+    lazy: new LazyVerifier({
+      deriver: STUCK,
+      password: 'pencil',
+      salt: Buffer.alloc(16),
+      iterations: 16,
+    }),
+  },
+};
 
 const CLIENT_FIRST = 'n,,n=,r=abcdefghijklmnopqrstuvwx';
 
@@ -49,16 +79,18 @@ const MESSAGES = {
   'short length': f.messageWithLength('p', 3),
   'long length': f.messageWithLength('p', 65_540),
   rubbish: Buffer.alloc(8, 0xa5),
+  'tls hello': Buffer.from('16030100400100003c0303', 'hex'),
 } as const;
 type MessageName = keyof typeof MESSAGES;
 const NAMES = Object.keys(MESSAGES) as MessageName[];
 
 interface State {
-  readonly plan: LoginPlan;
+  readonly plan: LoginPlan | PendingPlan;
   /** What leads to it. */
   readonly before: readonly MessageName[];
   readonly isHeld?: boolean;
   readonly isDisposed?: boolean;
+  readonly isTlsOffered?: boolean;
   /** What the message brings about; an empty text is nothing at all. */
   readonly outcome: Partial<Record<MessageName, string>>;
   readonly otherwise: string;
@@ -84,6 +116,14 @@ const PASSWORDS = {
   'sasl of another kind': MALFORMED,
   'sasl first': MALFORMED,
   'sasl rubbish': MALFORMED,
+} as const;
+
+/** Something is under way: no proof may come. */
+const BUSY = {
+  ...PASSWORDS,
+  'right password': MALFORMED,
+  'wrong password': MALFORMED,
+  'empty password': MALFORMED,
 } as const;
 
 /** The whole machine: what each message does in each state. */
@@ -132,6 +172,57 @@ const STATES: Readonly<Record<string, State>> = {
     },
     otherwise: HEADER,
   },
+  'fresh, where TLS is offered': {
+    plan: PLAIN,
+    before: [],
+    isTlsOffered: true,
+    outcome: {
+      startup: 'startup, send R',
+      'startup of another': 'startup, send R',
+      ssl: 'send S, tls',
+      gssenc: 'send N',
+      cancel: 'cancel',
+      'tls hello': 'tls',
+    },
+    otherwise: HEADER,
+  },
+  'after GSSENCRequest, where TLS is offered': {
+    plan: PLAIN,
+    before: ['gssenc'],
+    isTlsOffered: true,
+    outcome: {
+      startup: 'startup, send R',
+      'startup of another': 'startup, send R',
+      ssl: 'send S, tls',
+      cancel: 'cancel',
+    },
+    otherwise: HEADER,
+  },
+  'inside TLS': {
+    plan: PLAIN,
+    before: ['ssl'],
+    isTlsOffered: true,
+    outcome: {
+      startup: 'startup, send R',
+      'startup of another': 'startup, send R',
+      gssenc: 'send N',
+      cancel: 'cancel',
+    },
+    otherwise: HEADER,
+  },
+  'inside TLS that was begun at once': {
+    plan: PLAIN,
+    before: ['tls hello'],
+    isTlsOffered: true,
+    outcome: {
+      startup: 'startup, send R',
+      'startup of another': 'startup, send R',
+      gssenc: 'send N',
+      cancel: 'cancel',
+    },
+    otherwise: HEADER,
+  },
+  'being looked up': { plan: LOOKUP, before: ['startup'], outcome: {}, otherwise: '' },
   'waiting for its turn': {
     plan: PLAIN,
     before: ['startup'],
@@ -190,12 +281,37 @@ const STATES: Readonly<Record<string, State>> = {
   'keys being derived': {
     plan: SLOW_PLAIN,
     before: ['startup', 'right password'],
-    outcome: {
-      ...PASSWORDS,
-      'right password': MALFORMED,
-      'wrong password': MALFORMED,
-      'empty password': MALFORMED,
-    },
+    outcome: BUSY,
+    otherwise: HEADER,
+  },
+  'verifier being made': {
+    plan: LAZY,
+    before: ['startup', 'sasl initial'],
+    outcome: BUSY,
+    otherwise: HEADER,
+  },
+  'secret being asked for again': {
+    plan: RECHECKED,
+    before: ['startup', 'wrong password'],
+    outcome: BUSY,
+    otherwise: HEADER,
+  },
+  'clear text asked for somebody else': {
+    plan: SYSTEM,
+    before: ['startup'],
+    outcome: { ...PASSWORDS, 'right password': '', 'wrong password': '' },
+    otherwise: HEADER,
+  },
+  'password being judged by somebody else': {
+    plan: SYSTEM,
+    before: ['startup', 'right password'],
+    outcome: BUSY,
+    otherwise: HEADER,
+  },
+  'system user being looked up': {
+    plan: PEER,
+    before: ['startup'],
+    outcome: BUSY,
     otherwise: HEADER,
   },
   authenticated: { plan: TRUST, before: ['startup'], outcome: {}, otherwise: '' },
@@ -216,14 +332,19 @@ class Login {
   readonly users: string[] = [];
   readonly #login: ClientLogin;
 
-  constructor({ plan, before, isHeld = false, isDisposed = false }: State) {
+  constructor(state: State) {
+    const { plan, before, isHeld = false, isDisposed = false } = state;
+    let isOffered = state.isTlsOffered ?? false;
     this.#login = new ClientLogin(
       {
         send: (message) => {
           this.events.push(`send ${String.fromCharCode(message[0] ?? 0)}`);
         },
-        security: { channelBinding: null, isOffered: false },
+        get security() {
+          return { channelBinding: null, isOffered };
+        },
         startTls: () => {
+          isOffered = false;
           this.events.push('tls');
         },
         gate: () => (isHeld ? 'hold' : 'go'),
@@ -243,8 +364,7 @@ class Login {
           this.events.push(`refused ${isProof ? sqlstate : reason}`);
         },
       },
-      // No derivation ever ends: that state lasts.
-      { deriver: new PasswordDeriver({ maxInFlight: 0 }), randomBytes: seededRandom('states') },
+      { deriver: STUCK, randomBytes: seededRandom('states') },
     );
     for (const name of before) {
       this.feed(MESSAGES[name]);
@@ -303,6 +423,10 @@ describe.each(STATE_NAMES)('a client login, %s', (stateName) => {
     for (let code = 0; code < 256; code++) {
       const login = await reach(stateName);
       const events = await login.eventsOf(Buffer.concat([Buffer.of(code), f.int32(4)]));
+      if (code === TLS_HANDSHAKE && state.outcome['tls hello'] === 'tls') {
+        expect(events).toBe('tls');
+        continue;
+      }
       const isStartupPhase = state.outcome.startup === 'startup, send R';
       const isDead = state.otherwise === '';
       const refusal = code === 0x70 ? MALFORMED : code === 0 ? REPEATED : HEADER;

@@ -7,9 +7,9 @@ describe('a request to the process that asks PAM', () => {
     ['a\n"b\\é', Buffer.from([0x0a, 0xff, 0xfe, 0x22]), '::1'],
     ['', Buffer.alloc(0), ''],
   ])('is one line and comes over whole: %j', (user, password, host) => {
-    const line = encodeRequest({ user, password, host });
+    const line = encodeRequest({ service: 'pgbouncer', user, password, host });
     expect(line.indexOf('\n')).toBe(line.length - 1);
-    expect(decodeRequest(line)).toEqual({ user, password, host });
+    expect(decodeRequest(line)).toEqual({ service: 'pgbouncer', user, password, host });
   });
 });
 

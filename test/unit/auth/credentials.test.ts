@@ -6,6 +6,7 @@ import { md5Digest } from '../../../src/auth/md5.ts';
 import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
 import type { ScramKeys } from '../../../src/auth/scram-crypto.ts';
 import { NO_SECRET } from '../../../src/auth/secret.ts';
+import { SecretShapes } from '../../../src/auth/secret-shapes.ts';
 import type { Secret } from '../../../src/auth/secret.ts';
 import { makeVerifier, seededRandom, TEST_ITERATIONS } from './support.ts';
 import { keysFromSaltedPassword } from '../../../src/auth/scram-crypto.ts';
@@ -125,6 +126,23 @@ describe('Credentials.resolveLogin', () => {
     credentials.load(new Map<string, Secret>(ALL));
     expect(lazy('plain-user')).not.toBe(first);
   });
+
+  it('keeps the salt of a user with a plain password, as that of one who does not exist', async () => {
+    const credentials = makeCredentials([['plain-user', PLAIN]]);
+    const saltOf = (user: string): Promise<string> =>
+      new Promise((resolve) => {
+        const plan = credentials.resolveLogin('scram-sha-256', user);
+        if (plan.method === 'scram' && plan.source.kind === 'derived') {
+          plan.source.lazy.resolve((outcome) => {
+            resolve(outcome.kind === 'verifier' ? outcome.verifier.salt.toString('hex') : '');
+          });
+        }
+      });
+    const salts = [await saltOf('plain-user'), await saltOf('nobody')];
+    expect(new Set(salts).size).toBe(2);
+    credentials.load(new Map([['plain-user', PLAIN]]));
+    expect([await saltOf('plain-user'), await saltOf('nobody')]).toEqual(salts);
+  });
 });
 
 describe('Credentials.load', () => {
@@ -223,6 +241,11 @@ describe('Credentials with an answer of auth_query', () => {
     expect(plan).toMatchObject(expected);
   });
 
+  it('checks a password in clear text against the md5 hash of the name that was found', () => {
+    const plan = makeCredentials([]).resolveLogin('plain', 'Asked', found(MD5));
+    expect(plan).toMatchObject({ method: 'plain', user: 'asked', secret: MD5 });
+  });
+
   it('knows nobody whom the query does not know, though the file did', () => {
     const credentials = makeCredentials(ALL);
     credentials.load(new Map());
@@ -260,7 +283,9 @@ describe('Credentials with an answer of auth_query', () => {
     const credentials = makeCredentials([['a', MD5]]);
     const methodOf = (): string => credentials.resolveLogin('md5', 'nobody', UNKNOWN).method;
     expect(methodOf()).toBe('scram');
-    credentials.setAskedScramShare(0);
+    const shapes = new SecretShapes();
+    shapes.add(MD5);
+    credentials.setAskedShapes(shapes);
     expect(methodOf()).toBe('md5');
   });
 

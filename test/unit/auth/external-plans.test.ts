@@ -12,7 +12,7 @@ import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
 import type { SystemVerdict } from '../../../src/auth/system-login.ts';
 import { expectKind, passwordBody, seededRandom } from './support.ts';
 
-const PAM: PasswordJudge = { kind: 'pam' };
+const PAM: PasswordJudge = { kind: 'pam', service: 'pgbouncer' };
 const LDAP: PasswordJudge = {
   kind: 'ldap',
   options: {

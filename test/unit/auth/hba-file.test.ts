@@ -209,6 +209,18 @@ describe('the method', () => {
       method,
       map: null,
       ldap: null,
+      pamService: null,
+    });
+  });
+
+  it.each([
+    'pam pamservice=db.users-1',
+    'pam pamservice="db.users-1"',
+    'pam  pamservice=db.users-1#x',
+  ])('%s names the service of PAM', (text) => {
+    expect(ruleOf(`host all all all ${text}`)).toMatchObject({
+      method: 'pam',
+      pamService: 'db.users-1',
     });
   });
 
@@ -293,6 +305,12 @@ describe('a line that cannot be used is left out', () => {
     ['host all all all MD5', 'unsupported method: buf=MD5'],
     ['host all all all "trust"', 'unsupported method: buf=trust'],
     ['host all all all __proto__', 'unsupported method: buf=__proto__'],
+    ['host all all all pam service=x', 'known is one pamservice=NAME'],
+    ['host all all all pam pamservice=x y', 'known is one pamservice=NAME'],
+    ['host all all all pam pamservice=', 'pamservice is not the name of a file'],
+    ['host all all all pam pamservice=a/b', 'pamservice is not the name of a file'],
+    ['host all all all pam pamservice=..', 'pamservice is not the name of a file'],
+    ['host all all all md5 pamservice=x', 'known is one map=NAME'],
     ['host all all all trust extra', 'unsupported parameters'],
     ['host all all all cert clientcert=1', 'unsupported parameters'],
     ['host all all all cert map=people x', 'unsupported parameters'],

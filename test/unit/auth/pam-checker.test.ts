@@ -52,7 +52,7 @@ function makeChecker(maxWorkers = 2, maxQueued = 2) {
   });
   const verdicts: string[] = [];
   const ask = (user: string): (() => void) =>
-    checker.check({ user, password: Buffer.from('p'), host: '' }, (verdict) => {
+    checker.check({ service: 's', user, password: Buffer.from('p'), host: '' }, (verdict) => {
       verdicts.push(`${user} ${verdict.kind === 'accepted' ? 'accepted' : verdict.reason}`);
     });
   const worker = (index: number): FakeWorker => {

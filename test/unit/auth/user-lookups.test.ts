@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { AuthQuerySource, FoundUser, LookupAnswer } from '../../../src/auth/auth-query.ts';
 import {
+  BUSY_LOOKUPS,
   MAX_FOUND,
   MAX_LOOKUPS,
   MAX_UNKNOWN,
-  REFRESH_INTERVAL_MS,
+  RENEWAL_BURST,
+  RENEWAL_INTERVAL_MS,
   UserLookups,
 } from '../../../src/auth/user-lookups.ts';
 import { poolerError } from '../../../src/protocol/pooler-errors.ts';
@@ -212,31 +214,35 @@ describe('UserLookups', () => {
 });
 
 describe('UserLookups.refresh', () => {
-  it('asks once for a failed proof, and not again within a second', async () => {
+  it('asks for failed proofs, some at once and then one in each interval', async () => {
     const scene = new Scene();
     await scene.learn('fay', found('fay', 'old'));
     const answers: LookupAnswer[] = [];
     const refresh = (): unknown =>
       scene.lookups.refresh(SOURCE, 'fay', (answer) => answers.push(answer));
-    expect(refresh()).not.toBeNull();
-    expect(scene.lookups.cached(SOURCE, 'fay')).toBeNull();
-    await scene.answer(found('fay', 'new'));
-    expect(answers).toEqual([found('fay', 'new')]);
-    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay', 'new'));
-    scene.clock.advance(REFRESH_INTERVAL_MS - 1);
+    for (let i = 0; i < RENEWAL_BURST; i++) {
+      expect(refresh()).not.toBeNull();
+      await scene.answer(found('fay', `new ${String(i)}`));
+      expect(answers.pop()).toEqual(found('fay', `new ${String(i)}`));
+      expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay', `new ${String(i)}`));
+    }
+    expect(refresh()).toBeNull();
+    scene.clock.advance(RENEWAL_INTERVAL_MS - 1);
     expect(refresh()).toBeNull();
     scene.clock.advance(1);
     expect(refresh()).not.toBeNull();
-    expect(scene.askedCount).toBe(3);
+    expect(scene.askedCount).toBe(RENEWAL_BURST + 2);
   });
 
-  it('is bounded for each user by itself', async () => {
+  it('is bounded for each user by itself, together with mayRenew', async () => {
     const scene = new Scene();
     await scene.learn('fay', found('fay'));
     await scene.learn('ben', UNKNOWN);
-    expect(scene.lookups.refresh(SOURCE, 'fay', () => undefined)).not.toBeNull();
-    expect(scene.lookups.refresh(SOURCE, 'ben', () => undefined)).not.toBeNull();
+    for (let i = 0; i < RENEWAL_BURST; i++) {
+      scene.lookups.mayRenew(SOURCE, 'ben');
+    }
     expect(scene.lookups.refresh(SOURCE, 'ben', () => undefined)).toBeNull();
+    expect(scene.lookups.refresh(SOURCE, 'fay', () => undefined)).not.toBeNull();
   });
 
   it('joins a question that is under way', async () => {
@@ -250,17 +256,57 @@ describe('UserLookups.refresh', () => {
   });
 });
 
-describe('UserLookups.scramShare', () => {
-  it('begins at 1 and follows the users found, each counted once', async () => {
+describe('UserLookups.shapes', () => {
+  it('begins as PostgreSQL does and follows the users found, each counted once', async () => {
     const scene = new Scene();
-    expect(scene.lookups.scramShare).toBe(1);
+    const share = (): number => {
+      const picks = Array.from({ length: 60 }, (_, i) => scene.lookups.shapes.pick(i / 60).kind);
+      return picks.filter((kind) => kind === 'scram').length / 60;
+    };
+    expect(share()).toBe(1);
     for (const user of ['a', 'b', 'c', 'a']) {
       await scene.learn(user, found(user));
     }
-    expect(scene.lookups.scramShare).toBe(1 / 4);
+    expect(share()).toBe(1 / 4);
     await scene.learn('d', { kind: 'found', name: 'd', secret: makeVerifier('x') });
-    expect(scene.lookups.scramShare).toBe(2 / 5);
+    expect(share()).toBe(2 / 5);
     await scene.learn('e', UNKNOWN);
-    expect(scene.lookups.scramShare).toBe(2 / 5);
+    expect(share()).toBe(2 / 5);
+  });
+});
+
+describe('UserLookups.mayRenew', () => {
+  it('is for some logins of a user at once, and then for one in each interval', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    const mayRenew = (user = 'fay'): boolean => scene.lookups.mayRenew(SOURCE, user);
+    for (let i = 0; i < RENEWAL_BURST; i++) {
+      expect(mayRenew()).toBe(true);
+    }
+    expect(mayRenew()).toBe(false);
+    expect(mayRenew('ben')).toBe(true);
+    scene.clock.advance(RENEWAL_INTERVAL_MS - 1);
+    expect(mayRenew()).toBe(false);
+    scene.clock.advance(1);
+    expect(mayRenew()).toBe(true);
+    expect(mayRenew()).toBe(false);
+  });
+
+  it('costs nothing where the question is under way already', () => {
+    const scene = new Scene();
+    scene.ask('fay');
+    for (let i = 0; i < RENEWAL_BURST * 2; i++) {
+      expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(true);
+    }
+  });
+
+  it('is for nobody while many are being asked for', async () => {
+    const scene = new Scene();
+    for (let i = 0; i < BUSY_LOOKUPS; i++) {
+      scene.ask(`u${String(i)}`);
+    }
+    expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(false);
+    await scene.answer(found('u0'));
+    expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(true);
   });
 });
