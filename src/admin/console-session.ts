@@ -48,6 +48,8 @@ export interface ConsoleSessionOptions {
   readonly audit: (commandText: string, actor: Actor) => void;
   /** Logs an error that was sent to the client. */
   readonly logError: (error: CommandError, actor: Actor) => void;
+  /** Monotonic time in ms. */
+  readonly nowMs: () => number;
   /** Calls back in a later turn of the event loop: long answers are made in slices. */
   readonly defer: (action: () => void) => void;
 }

@@ -1,7 +1,9 @@
 import type { CommandError } from './control.ts';
 
-/** Steps of work between two turns of the event loop: some milliseconds for the widest rows. */
+/** Most steps of work between two turns of the event loop. */
 export const STEPS_PER_TURN = 100;
+/** Time after which a turn ends early, in ms: a busy machine takes longer for each step. */
+export const MAX_TURN_MS = 3;
 
 /**
  * An answer that is made step by step: each step yields a message, or null when there is none yet.
@@ -13,6 +15,8 @@ export type ConsoleWork = Generator<Buffer | null, CommandError | null, undefine
 export interface WorkerHost {
   /** Sends whole messages. */
   send(messages: Buffer): void;
+  /** Monotonic time in ms. */
+  nowMs(): number;
   /** Calls back in a later turn of the event loop, after input and output had theirs. */
   defer(action: () => void): void;
 }
@@ -51,7 +55,11 @@ export class ConsoleWorker {
 
   #step(work: ConsoleWork, onEnd: (error: CommandError | null, unsent: Buffer[]) => void): void {
     const messages: Buffer[] = [];
+    const endMs = this.#host.nowMs() + MAX_TURN_MS;
     for (let taken = 0; taken < STEPS_PER_TURN; taken += 1) {
+      if (taken > 0 && this.#host.nowMs() >= endMs) {
+        break;
+      }
       const { done, value } = work.next();
       if (done === true) {
         this.#work = null;

@@ -25,8 +25,7 @@ export function parseDecimal(text: string): Decimal | null {
 /** Compares as `sort` wants it: negative, 0 or positive. */
 export function compareDecimals(a: Decimal, b: Decimal): number {
   const scale = Math.max(a.scale, b.scale);
-  const [left, right] = [a, b].map(
-    (number) => number.units * 10n ** BigInt(scale - number.scale),
-  ) as [bigint, bigint];
+  const left = a.scale === scale ? a.units : a.units * 10n ** BigInt(scale - a.scale);
+  const right = b.scale === scale ? b.units : b.units * 10n ** BigInt(scale - b.scale);
   return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -50,11 +50,6 @@ function compareNumbers(a: string, b: string): number | null {
   return left === null || right === null ? null : compareDecimals(left, right);
 }
 
-/** Compares two cells of a column of this type. */
-export function compareCells(column: ColumnDescription, a: string, b: string): number {
-  return isNumberType(column.typeOid) ? (compareNumbers(a, b) ?? 0) : compareTexts(a, b);
-}
-
 /** Finds a column. @throws SqlProblem 42703, with the nearest name. */
 export function findColumn(columns: readonly ColumnDescription[], name: string): number {
   const index = columns.findIndex((column) => column.name === name);

@@ -5,7 +5,6 @@ import { notSupportedYet } from './console-errors.ts';
 import { ConsoleSqlState } from './console-sqlstate.ts';
 import type { CommandError, Control } from './control.ts';
 import {
-  compareCells,
   type Condition,
   ConditionParser,
   findColumn,
@@ -13,6 +12,7 @@ import {
   type Row,
   unexpected,
 } from './row-condition.ts';
+import { RowSorter, type SortKey } from './row-sorting.ts';
 import { columnOf } from './show-columns.ts';
 import { SHOW_TABLES, type TableTopic } from './show-tables.ts';
 import { type SqlToken, TokenReader } from './sql-lexer.ts';
@@ -48,12 +48,6 @@ export type ParsedRowQuery =
     }
   | CommandError;
 
-interface SortKey {
-  readonly column: ColumnDescription;
-  readonly index: number;
-  readonly isDescending: boolean;
-}
-
 /** WHERE, ORDER BY, LIMIT and OFFSET. */
 interface Choice {
   readonly where: Condition | null;
@@ -68,39 +62,19 @@ interface SelectItem {
   readonly alias: string | null;
 }
 
-/** NULL counts as larger than all else, as in PostgreSQL. */
-function compareNullable(column: ColumnDescription, a: string | null, b: string | null): number {
-  if (a === null || b === null) {
-    return Number(a === null) - Number(b === null);
-  }
-  return compareCells(column, a, b);
-}
-
-function sorted(rows: readonly Row[], keys: readonly SortKey[]): readonly Row[] {
-  return rows.toSorted((a, b) => {
-    for (const { column, index, isDescending } of keys) {
-      const order = compareNullable(column, a[index] ?? null, b[index] ?? null);
-      if (order !== 0) {
-        return isDescending ? -order : order;
-      }
-    }
-    return 0;
-  });
-}
-
 /** Yields null for each row that is not chosen, so that whoever takes them may pause in between. */
 function* choose(rows: Iterable<Row | null>, choice: Choice): Generator<Row | null> {
   const { where, sortKeys, limit, offset } = choice;
   const end = limit === null ? Number.POSITIVE_INFINITY : offset + limit;
   if (sortKeys.length > 0) {
-    const found: Row[] = [];
+    const sorter = new RowSorter(sortKeys);
     for (const row of rows) {
       if (row !== null && (where === null || where(row) === true)) {
-        found.push(row);
+        sorter.add(row);
       }
       yield null;
     }
-    yield* sorted(found, sortKeys).slice(offset, limit === null ? undefined : end);
+    yield* choose(sorter.sorted(), { where: null, sortKeys: [], limit, offset });
     return;
   }
   let index = 0;

@@ -125,7 +125,7 @@ function waitRows(clients: readonly ClientSnapshot[]): readonly WaitRow[] {
   const timestamps = new TimestampFormatter();
   return clients
     .filter(({ state }) => state === 'waiting')
-    .toSorted((a, b) => b.waitUs - a.waitUs)
+    .toSorted((a, b) => b.queuedUs - a.queuedUs)
     .map((client) => ({ client, timestamps }));
 }
 
@@ -134,8 +134,8 @@ export const SHOW_WAITS: ShowTable = defineTable<WaitRow>(
   [
     column('database', 'text', ({ client }) => client.database ?? '(nodb)'),
     column('user', 'text', ({ client }) => client.user ?? '(nouser)'),
-    column('wait', 'int4', ({ client }) => client.waitUs / US_PER_SECOND),
-    column('wait_us', 'int4', ({ client }) => client.waitUs % US_PER_SECOND),
+    column('wait', 'int4', ({ client }) => client.queuedUs / US_PER_SECOND),
+    column('wait_us', 'int4', ({ client }) => client.queuedUs % US_PER_SECOND),
     column('since', 'text', ({ client, timestamps }) => timestamps.format(client.requestTimeMs)),
     column('id', 'int4', ({ client }) => client.id),
     column('addr', 'text', ({ client }) => client.ends.addr),

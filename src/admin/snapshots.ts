@@ -75,6 +75,8 @@ export interface ConnectionSnapshot {
 /** One client connection that has logged in, waits for its login to finish, or asks for a cancel. */
 export interface ClientSnapshot extends ConnectionSnapshot {
   readonly state: 'active' | 'idle' | 'waiting' | 'active_cancel_req' | 'waiting_cancel_req';
+  /** Time spent waiting in µs, for the end of the login as well; 0 while it does not wait. */
+  readonly queuedUs: number;
 }
 
 /** One server connection. */

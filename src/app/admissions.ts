@@ -27,6 +27,7 @@ import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { TrackedParameters } from '../relay/parameter-cache.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { Pooler } from './pooler.ts';
+import { WaitingLogins } from './waiting-logins.ts';
 
 /** User that everybody is on the console when `auth_type` is `any`. */
 export const CONSOLE_USER = 'pgbouncer';
@@ -46,6 +47,7 @@ export class Admissions implements ClientHost {
   #control: Control | null = null;
   /** Clients that count towards `max_client_conn`: not the console's, not cancel requests. */
   clientCount = 0;
+  readonly waitingLogins = new WaitingLogins();
   /** Consoles that are open. */
   readonly consoles = new Set<ClientConnection>();
   /** Logins to the console since the start, count. */
@@ -191,12 +193,17 @@ export class Admissions implements ClientHost {
     startup: StartupParameters,
     target: Database | 'console' | null,
   ): LoginPlan | PendingPlan | PlanFailure {
-    return this.#pooler.loginMethods.planOf(client, startup, {
+    const { loginMethods, planner } = this.#pooler;
+    const plan = loginMethods.planOf(client, startup, {
       target,
       onFound: (found) => {
         this.#found.set(client, found);
       },
     });
+    const source = 'error' in plan || plan.method !== 'pending' ? null : planner.sourceOf(target);
+    return source === null || 'error' in plan || plan.method !== 'pending'
+      ? plan
+      : this.waitingLogins.watch(client, plan, { source, user: startup.user });
   }
 
   #findLimit(database: Database | null, user: User): PoolerError | null {
@@ -276,6 +283,7 @@ export class Admissions implements ClientHost {
       send: (messages) => {
         client.writeConsole(messages);
       },
+      nowMs: () => this.nowMs(),
       defer: (action) => {
         setImmediate(() => {
           try {

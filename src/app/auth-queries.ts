@@ -1,4 +1,5 @@
 import type { AuthQuerySource, CancelLookup, LookupAnswer } from '../auth/auth-query.ts';
+import { questionKey } from '../auth/user-lookups.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Database } from '../pool/database.ts';
 import type { PoolRegistry } from '../pool/pool-registry.ts';
@@ -19,7 +20,7 @@ export interface AuthQueriesHost {
 export class AuthQueries {
   readonly #host: AuthQueriesHost;
   /** Under way, oldest first. */
-  readonly #running = new Map<AuthQueryClient, RelayPool>();
+  readonly #running = new Map<AuthQueryClient, { readonly pool: RelayPool; readonly key: string }>();
 
   constructor(host: AuthQueriesHost) {
     this.#host = host;
@@ -43,7 +44,7 @@ export class AuthQueries {
       this.#log(source, answer);
       done(answer);
     });
-    this.#running.set(client, pool);
+    this.#running.set(client, { pool, key: questionKey(source, user) });
     client.start();
     return () => {
       this.#running.delete(client);
@@ -58,11 +59,17 @@ export class AuthQueries {
     }
   }
 
+  /** The pools of questions that wait for a server connection, by their keys. */
+  queued(): ReadonlyMap<string, RelayPool> {
+    const waiting = [...this.#running].filter(([{ link }]) => link === null);
+    return new Map(waiting.map(([, { key, pool }]) => [key, pool]));
+  }
+
   /** Once per tick: ends what takes too long, and forgets pools that are not needed any more. */
   onTick(): void {
     const { authQueryTimeoutMs, registry } = this.#host;
     const nowMs = this.#host.nowMs();
-    for (const [client, pool] of this.#running) {
+    for (const [client, { pool }] of this.#running) {
       if (authQueryTimeoutMs === 0 || nowMs - client.connectedAtMs <= authQueryTimeoutMs) {
         break;
       }

@@ -1,14 +1,17 @@
 import type { ClientConnection } from '../client/client-connection.ts';
+import { newCancelProgress } from '../client/client-host.ts';
 import type { Logger } from '../log/logger.ts';
-import { sendAndAwaitClose, type OneShotTarget } from '../net/one-shot.ts';
+import type { OneShotTarget } from '../net/one-shot.ts';
 import { writeCancelRequest } from '../protocol/startup-writer.ts';
 import type { ServerConnection } from '../server/server-connection.ts';
+import { CancelCarrier, type CarrierHost } from './cancel-carrier.ts';
 import type { CancelKeys } from './cancel-keys.ts';
 import type { RelayPool } from '../relay/ends.ts';
 
 /** What the broker needs from around it. */
 export interface CancelHost {
   readonly logger: Logger;
+  readonly carriers: CarrierHost;
   nowMs(): number;
   /**
    * How to reach the server that `server` is connected to: the same one, not just the same name, and
@@ -37,8 +40,6 @@ interface Requester {
   readonly arrivedMs: number;
 }
 
-const NOBODY: Sending = { requesters: [], followers: [], startedMs: 0, giveUp: () => undefined };
-
 /** Most cancel requests on their way per pool when its size is unlimited. */
 const DEFAULT_CANCEL_CONNECTIONS = 20;
 
@@ -51,9 +52,7 @@ interface Sending {
    * reached the server before the query that they are meant for.
    */
   readonly followers: Requester[];
-  readonly startedMs: number;
-  /** Ends the attempt; what it led to so far is told as ever. */
-  giveUp: () => void;
+  readonly carrier: CancelCarrier;
 }
 
 /**
@@ -71,6 +70,11 @@ export class CancelBroker {
   constructor(keys: CancelKeys, host: CancelHost) {
     this.#keys = keys;
     this.#host = host;
+  }
+
+  /** The connections that carry requests, oldest first. */
+  get carriers(): CancelCarrier[] {
+    return [...this.#inFlight.values()].map(({ carrier }) => carrier);
   }
 
   /** A client has sent a cancel request. The requester only ever sees its connection close. */
@@ -96,7 +100,22 @@ export class CancelBroker {
       this.#finish(requester, 'cancel request for idle client');
       return;
     }
+    requester.cancelProgress = { ...newCancelProgress(), pool };
     this.#admit({ connection: requester, target, pool, arrivedMs: this.#host.nowMs() });
+  }
+
+  /** Forgets a request that has not been sent, since its connection is being closed. */
+  withdraw(requester: ClientConnection): void {
+    for (const entries of [
+      this.#waiting,
+      ...[...this.#inFlight.values()].map(({ followers }) => followers),
+    ]) {
+      const index = entries.findIndex(({ connection }) => connection === requester);
+      const [entry] = index === -1 ? [] : entries.splice(index, 1);
+      if (entry !== undefined) {
+        entry.pool.waitingCancels--;
+      }
+    }
   }
 
   /** Sends a request, or lets it wait for its turn. */
@@ -154,28 +173,33 @@ export class CancelBroker {
       }
       return;
     }
-    for (const requester of requesters) {
-      requester.cancelProgress = { state: 'active_cancel_req', peerId: null };
-    }
-    const sending: Sending = {
-      ...NOBODY,
-      requesters,
-      followers: [],
-      startedMs: this.#host.nowMs(),
-    };
-    this.#inFlight.set(server, sending);
     server.cancelsInFlight++;
     pool.activeCancels++;
     this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
     const message = writeCancelRequest(cancelKey.processId, cancelKey.secret);
-    sending.giveUp = sendAndAwaitClose(this.#host.targetOf(server), message, (error) => {
-      this.#onSent(server, error);
+    const carrier = new CancelCarrier(this.#host.carriers, {
+      target: this.#host.targetOf(server),
+      place: server.place,
+      message,
+      pool,
+      peerId: null,
+      requesterId: requesters[0]?.id ?? null,
+      onSent: () => {
+        const progress = { state: 'active_cancel_req' as const, peerId: null, pool };
+        for (const requester of requesters) {
+          requester.cancelProgress = { ...progress, carrierId: carrier.id };
+        }
+      },
+      onDone: (error) => {
+        this.#onDone(server, error);
+      },
     });
+    this.#inFlight.set(server, { requesters, followers: [], carrier });
   }
 
-  #onSent(server: ServerConnection, error: Error | null): void {
+  #onDone(server: ServerConnection, error: Error | null): void {
     const { pool } = server;
-    const { requesters, followers } = this.#inFlight.get(server) ?? NOBODY;
+    const { requesters, followers } = this.#inFlight.get(server) ?? { requesters: [], followers: [] };
     this.#inFlight.delete(server);
     pool.activeCancels--;
     const left = (this.#activeByPool.get(pool) ?? 1) - 1;
@@ -247,12 +271,12 @@ export class CancelBroker {
   }
 
   /** A server that does not end a cancel request must not keep its server connection for ever. */
-  #watch(server: ServerConnection, { startedMs, giveUp }: Sending): void {
+  #watch(server: ServerConnection, { carrier }: Sending): void {
     const limitMs = this.#host.serverConnectTimeoutMs;
-    if (limitMs > 0 && this.#host.nowMs() - startedMs > limitMs) {
+    if (limitMs > 0 && this.#host.nowMs() - carrier.connectedAtMs > limitMs) {
       // The request may still come to effect: on nobody, if the server connection is closed.
       server.isCloseNeeded ||= server.owner === null;
-      giveUp();
+      carrier.giveUp();
     }
   }
 

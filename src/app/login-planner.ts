@@ -86,6 +86,12 @@ export class LoginPlanner {
     };
   }
 
+  /** Where a user who asks for `target` is looked up; null when nowhere. */
+  sourceOf(target: LoginRequest['target']): AuthQuerySource | null {
+    const source = this.#sourceOf(target);
+    return source === null || 'error' in source ? null : source;
+  }
+
   /** Where to ask; null when there is nobody to ask. */
   #sourceOf(target: LoginRequest['target']): AuthQuerySource | PlanFailure | null {
     const { settings } = this.#host;

@@ -1,13 +1,15 @@
 import type { NetConnectOpts } from 'node:net';
 import type { ClientConnection } from '../client/client-connection.ts';
+import { newCancelProgress } from '../client/client-host.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
-import { sendAndAwaitClose } from '../net/one-shot.ts';
 import type { ServerTarget } from '../server/server-target.ts';
+import { CancelCarrier, type CarrierHost } from './cancel-carrier.ts';
 
 /** What peers need from around them. */
 export interface PeerHost {
   readonly logger: Logger;
+  readonly carriers: CarrierHost;
   nowMs(): number;
   /** `peer_id` of this process; 0 when it has no peers. */
   readonly peerId: number;
@@ -29,9 +31,8 @@ interface PeerRequest {
   /** The CancelRequest message. */
   readonly message: Buffer;
   readonly arrivedMs: number;
-  isSent: boolean;
-  /** Closes the connection to the peer; null while there is none. */
-  giveUp: (() => void) | null;
+  /** The connection to the peer; null while there is none. */
+  carrier: CancelCarrier | null;
 }
 
 /** Passes cancel requests on to one peer, over a bounded number of connections. */
@@ -61,18 +62,23 @@ export class PeerPool {
 
   /** Requests that have been sent and whose end is awaited, count. */
   get sentCount(): number {
-    return [...this.#active].filter(({ isSent }) => isSent).length;
+    return this.carriers.filter(({ isSent }) => isSent).length;
+  }
+
+  /** The connections to the peer, oldest first. */
+  get carriers(): CancelCarrier[] {
+    return [...this.#active].flatMap(({ carrier }) => carrier ?? []);
   }
 
   /** Passes a request on, at once or when it is its turn. */
   forward(requester: ClientConnection, message: Buffer): void {
     const arrivedMs = this.#host.nowMs();
-    requester.cancelProgress = { state: 'waiting_cancel_req', peerId: this.config.id };
+    requester.cancelProgress = { ...newCancelProgress(), peerId: this.config.id };
     if (this.#waiting.length >= MAX_WAITING_REQUESTS) {
       requester.close('too many cancel requests for this peer');
       return;
     }
-    this.#waiting.push({ requester, message, arrivedMs, isSent: false, giveUp: null });
+    this.#waiting.push({ requester, message, arrivedMs, carrier: null });
     this.#sendWaiting();
   }
 
@@ -94,17 +100,28 @@ export class PeerPool {
     const hosts = host.split(',');
     const target = { host: hosts[this.#turn++ % hosts.length] ?? host, port };
     this.#active.add(request);
-    request.giveUp = sendAndAwaitClose(
-      { connect: this.#host.connectOptions(target), tls: null },
-      request.message,
-      (error) => {
+    const { requester, message } = request;
+    const peerId = this.config.id;
+    const carrier = new CancelCarrier(this.#host.carriers, {
+      target: { connect: this.#host.connectOptions(target), tls: null },
+      place: target,
+      message,
+      pool: null,
+      peerId,
+      requesterId: requester.id,
+      onSent: () => {
+        requester.cancelProgress = {
+          state: 'active_cancel_req',
+          peerId,
+          pool: null,
+          carrierId: carrier.id,
+        };
+      },
+      onDone: (error) => {
         this.#onDone(request, target, error);
       },
-      () => {
-        request.isSent = true;
-        request.requester.cancelProgress = { state: 'active_cancel_req', peerId: this.config.id };
-      },
-    );
+    });
+    request.carrier = carrier;
   }
 
   #onDone(request: PeerRequest, { host, port }: ServerTarget, error: Error | null): void {
@@ -142,7 +159,7 @@ export class PeerPool {
   #end(isOver: (request: PeerRequest) => boolean, reason: string): void {
     for (const request of [...this.#active, ...this.#waiting].filter(isOver)) {
       this.#active.delete(request);
-      request.giveUp?.();
+      request.carrier?.giveUp();
       request.requester.close(reason);
     }
     const kept = this.#waiting.filter((request) => !isOver(request));

@@ -2,6 +2,7 @@ import type { PeerPoolSnapshot, PeerSnapshot } from '../admin/snapshots.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import type { Config } from '../config/config.ts';
 import { writeCancelRequest } from '../protocol/startup-writer.ts';
+import type { CancelCarrier } from './cancel-carrier.ts';
 import { peerIdOf, ttlOf, withTtl } from './peer-key.ts';
 import { PeerPool, type PeerHost } from './peer-pool.ts';
 
@@ -68,6 +69,11 @@ export class Peers {
     const pool = new PeerPool(config, this.#host);
     this.#pools.set(id, pool);
     return pool;
+  }
+
+  /** The connections to all peers. */
+  get carriers(): CancelCarrier[] {
+    return [...this.#pools.values()].flatMap((pool) => pool.carriers);
   }
 
   /** Once per tick. */

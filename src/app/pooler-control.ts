@@ -304,9 +304,10 @@ export class PoolerControl implements Control {
 
   killClient(id: number): CommandOutcome {
     const client = this.#pooler.clients.get(id);
-    if (client === undefined || client.state === 'login') {
+    if (client === undefined || (client.state === 'login' && client.cancelProgress === null)) {
       return clientNotFound();
     }
+    this.#pooler.broker.withdraw(client);
     client.disconnect(poolerError('adminDisconnect'));
     return DONE;
   }

@@ -171,6 +171,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     const pooler = this;
     return new CancelBroker(this.keys, {
       logger: this.logger,
+      carriers: this,
       get cancelWaitTimeoutMs() {
         return pooler.settings.cancelWaitTimeoutMs;
       },
@@ -321,6 +322,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     const pooler = this;
     return new Peers(config, {
       logger: this.logger,
+      carriers: this,
       nowMs: () => this.nowMs(),
       get peerId() {
         return pooler.settings.peerId;
@@ -384,6 +386,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     return this.#nextId - 1;
   }
 
+  takeId(): number {
+    return this.#nextId++;
+  }
+
   /** Takes a connection accepted by a listener. */
   accept(socket: Socket, unixPath: string | null): void {
     if (this.isSuspended) {
@@ -394,7 +400,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     if (unixPath === null) {
       this.tuner.tune(socket, this.settings);
     }
-    const client = new ClientConnection(this.#nextId++, socket, unixPath, this.admissions, peer);
+    const client = new ClientConnection(this.takeId(), socket, unixPath, this.admissions, peer);
     this.clients.set(client.id, client);
     client.begin();
   }
@@ -405,7 +411,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   launch(pool: RelayPool, owner: ClientEnd | null): void {
     // It joins the pool by itself.
-    new ServerConnection(this.#nextId++, pool, this, owner);
+    new ServerConnection(this.takeId(), pool, this, owner);
   }
 
   #serverOf(end: ServerEnd | null): ServerConnection | null {

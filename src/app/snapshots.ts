@@ -11,53 +11,54 @@ import type {
   SocketSnapshot,
   UserSnapshot,
 } from '../admin/snapshots.ts';
-import type { ClientConnection } from '../client/client-connection.ts';
 import type { DatabaseConfig } from '../config/config.ts';
 import { positive } from '../pool/effective-settings.ts';
-import { ClientState, ServerState } from '../pool/states.ts';
-import type { ClientEnd, RelayPool } from '../relay/ends.ts';
-import { ServerConnection } from '../server/server-connection.ts';
+import type { RelayPool } from '../relay/ends.ts';
 import { hostsOf } from '../server/server-target.ts';
-import { LazyEnds } from './connection-ends.ts';
 import { CONSOLE_USER } from './admissions.ts';
+import { CONSOLE_DATABASE, ConnectionSnapshots } from './connection-snapshots.ts';
+import { findEarlyClients } from './early-clients.ts';
 import type { Pooler } from './pooler.ts';
 
-/** Name of the console's own database. */
-const CONSOLE_DATABASE = 'pgbouncer';
 /** What PgBouncer shows as the size of the console's own pool. */
 const CONSOLE_POOL_SIZE = 2;
-/** Index of application_name among the tracked parameters. */
-const APPLICATION_NAME = 'application_name';
 
 /** Takes snapshots of the pooler for the console and for metrics. */
 export class Snapshots {
   readonly #pooler: Pooler;
+  readonly #connections: ConnectionSnapshots;
 
   constructor(pooler: Pooler) {
     this.#pooler = pooler;
+    this.#connections = new ConnectionSnapshots(pooler);
   }
 
   /** All pools, the console's own last. */
   pools(): PoolSnapshot[] {
     const nowMs = this.#pooler.nowMs();
+    const others = countOthers(this.#pooler);
     const rows = this.#pooler.registry.pools.map((pool): PoolSnapshot => {
-      const head = pool.waitingClients.head ?? pool.welcomeClients.head;
-      const waitedMs = head === null || head.waitStartMs === 0 ? 0 : nowMs - head.waitStartMs;
+      const more = others.get(pool) ?? NO_OTHERS;
+      // Questions are clients of their pool; those who wait for the answers are shown instead.
+      const isForClients = pool.purpose === 'clients';
+      const { head } = pool.waitingClients;
+      const waitedMs = head === null ? 0 : nowMs - head.waitStartMs;
       return {
         database: pool.database.name,
         user: pool.user.name,
-        clActive: pool.activeClients.length,
-        clWaiting:
-          pool.waitingClients.length + pool.welcomeClients.length + pool.replicationClients.length,
-        clActiveCancelReq: pool.activeCancels,
-        clWaitingCancelReq: pool.waitingCancels,
+        clActive: isForClients ? pool.activeClients.length : 0,
+        clWaiting: isForClients
+          ? pool.waitingClients.length + pool.welcomeClients.length + pool.replicationClients.length
+          : more.waiting,
+        clActiveCancelReq: more.activeRequests,
+        clWaitingCancelReq: more.waitingRequests,
         svActive: pool.activeServers.length,
-        svActiveCancel: pool.activeCancels,
+        svActiveCancel: more.sentCarriers,
         svBeingCanceled: pool.canceledServers.length,
         svIdle: pool.idleServers.length,
         svUsed: pool.usedServers.length,
         svTested: pool.testedServers.length,
-        svLogin: pool.loginServers.length,
+        svLogin: pool.loginServers.length + more.newCarriers,
         maxwaitUs: Math.round(waitedMs * 1000),
         poolMode: pool.limits.poolMode,
         loadBalanceHosts: loadBalanceHosts(pool.database.config),
@@ -85,118 +86,19 @@ export class Snapshots {
     return merged;
   }
 
-  /** All clients but those in login: pool by pool, those that wait behind the others; then cancel requests. */
+  /** See {@link ConnectionSnapshots.clients}. */
   clients(): ClientSnapshot[] {
-    const { admissions, registry } = this.#pooler;
-    const groups = registry.pools.map((pool) => ({
-      key: `${pool.database.name}\0${pool.user.name}`,
-      ends: [pool.activeClients, pool.waitingClients, pool.welcomeClients].flatMap((list) =>
-        list.toArray(),
-      ),
-    }));
-    const consoles: ClientEnd[] = [...admissions.consoles];
-    groups.push({ key: `${CONSOLE_DATABASE}\0${CONSOLE_USER}`, ends: consoles });
-    const rows = groups
-      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
-      .flatMap(({ ends }) => ends)
-      .map((end) => admissions.clientOf(end))
-      .filter((client) => client !== null)
-      .map((client) => this.#client(client));
-    for (const end of this.#pooler.logins.toArray()) {
-      const client = this.#pooler.admissions.clientOf(end);
-      const progress = client?.cancelProgress ?? null;
-      if (client !== null && progress !== null) {
-        rows.push({ ...this.#client(client), state: progress.state });
-      }
-    }
-    return rows;
+    return this.#connections.clients();
   }
 
-  #client(client: ClientConnection): ClientSnapshot {
-    const isWaiting =
-      client.state === ClientState.Waiting || client.state === ClientState.WaitingLogin;
-    const isActive = client.link !== null || this.#pooler.admissions.consoles.has(client);
-    const sinceMs = client.waitStartMs > 0 ? client.waitStartMs : client.queryStartMs;
-    return {
-      id: client.id,
-      state: isWaiting ? 'waiting' : isActive ? 'active' : 'idle',
-      user: client.identity?.user.name ?? null,
-      database: client.identity?.databaseName ?? null,
-      replication: client.replication?.kind ?? 'none',
-      ends: new LazyEnds(
-        client,
-        client.unixPath === null ? null : this.#pooler.settings.listenPort,
-      ),
-      connectTimeMs: this.#wall(client.connectedAtMs),
-      requestTimeMs: this.#wall(client.lastRequestMs),
-      waitUs: sinceMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - sinceMs) * 1000),
-      isCloseNeeded: false,
-      linkId: client.link?.server instanceof ServerConnection ? client.link.server.id : null,
-      remotePid: client.peer?.pid ?? 0,
-      tls: client.security.text,
-      applicationName: this.#applicationName(client.parameters),
-      preparedStatements: 0,
-    };
-  }
-
-  #applicationName(values: readonly (string | null)[]): string {
-    return values[this.#pooler.tracked.indexOf(APPLICATION_NAME)] ?? '';
-  }
-
-  /** Turns clock ms into wall clock ms. */
-  #wall(clockMs: number): number {
-    return this.#pooler.wallMs() - (this.#pooler.nowMs() - clockMs);
-  }
-
-  /** All server connections, pool by pool. */
+  /** See {@link ConnectionSnapshots.servers}. */
   servers(): ServerSnapshot[] {
-    return this.#pooler.registry.pools.flatMap((pool) =>
-      this.#pooler.serversOf(pool).map((server) => this.#server(pool, server)),
-    );
+    return this.#connections.servers();
   }
 
-  #server(pool: RelayPool, server: ServerConnection): ServerSnapshot {
-    const { remote } = server;
-    const client = server.link.client;
-    const startMs = client?.queryStartMs ?? 0;
-    return {
-      id: server.id,
-      state: serverStateName(server.state),
-      user: pool.user.name,
-      database: pool.database.name,
-      replication: server.owner?.replication?.kind ?? 'none',
-      ends: new LazyEnds(server, remote.address === 'unix' ? remote.port : null),
-      connectTimeMs: this.#wall(server.connectedAtMs),
-      requestTimeMs: this.#wall(server.lastActivityMs),
-      waitUs: startMs === 0 ? 0 : Math.round((this.#pooler.nowMs() - startMs) * 1000),
-      isCloseNeeded: server.isCloseNeeded,
-      linkId: this.#pooler.admissions.clientOf(client)?.id ?? null,
-      remotePid: server.processId,
-      tls: server.tls,
-      applicationName: this.#applicationName(server.parameters),
-      preparedStatements: 0,
-    };
-  }
-
-  /** All sockets of clients and servers, logins included. */
+  /** See {@link ConnectionSnapshots.sockets}. */
   sockets(): SocketSnapshot[] {
-    const clients = [...this.#pooler.clients.values()].map((client): SocketSnapshot => ({
-      type: 'C',
-      connection: this.#client(client),
-      state: clientListName(client.state),
-      packetRemainBytes: client.framer.bodyRemaining,
-      sendRemainBytes: client.unsentBytes,
-    }));
-    const servers = this.#pooler.registry.pools.flatMap((pool) =>
-      this.#pooler.serversOf(pool).map((server): SocketSnapshot => ({
-        type: 'S',
-        connection: this.#server(pool, server),
-        state: `sv_${server.state === ServerState.Closed ? ServerState.Login : server.state}`,
-        packetRemainBytes: 0,
-        sendRemainBytes: server.unsentBytes,
-      })),
-    );
-    return [...clients, ...servers];
+    return this.#connections.sockets();
   }
 
   /** The counts of SHOW MEM. */
@@ -204,9 +106,10 @@ export class Snapshots {
     const { registry, clients } = this.#pooler;
     const servers = registry.pools.flatMap((pool) => this.#pooler.serversOf(pool));
     return {
-      users: registry.users.size,
-      databases: registry.databases.size,
-      pools: registry.pools.length,
+      // The console has a database and a pool of its own.
+      users: this.#userNames().size,
+      databases: registry.databases.size + 1,
+      pools: registry.pools.length + 1,
       outstandingRequests: servers.reduce((sum, { link }) => sum + link.ledger.length, 0),
       servers: servers.length,
       clients: clients.size,
@@ -330,12 +233,8 @@ export class Snapshots {
   /** The counts of SHOW LISTS. */
   lists(): ListsSnapshot {
     const { registry, clients, logins } = this.#pooler;
-    let idle = 0;
-    let servers = 0;
-    for (const pool of registry.pools) {
-      idle += pool.idleServers.length + pool.usedServers.length;
-      servers += pool.serverCount;
-    }
+    const servers = registry.pools.reduce((sum, { serverCount }) => sum + serverCount, 0);
+    const { broker, peers } = this.#pooler;
     return {
       databases: registry.databases.size + 1,
       users: this.#userNames().size,
@@ -343,10 +242,11 @@ export class Snapshots {
       pools: registry.pools.length + 1,
       peerPools: this.peerPools().length,
       freeClients: 0,
-      usedClients: clients.size - logins.length,
-      loginClients: logins.length,
-      freeServers: idle,
-      usedServers: servers - idle,
+      // As in PgBouncer: all there are, logins and idle servers included.
+      usedClients: clients.size,
+      loginClients: logins.length - findEarlyClients(this.#pooler).length,
+      freeServers: 0,
+      usedServers: servers + broker.carriers.length + peers.carriers.length,
       dnsNames: this.#pooler.dns.entries.length,
       dnsZones: this.#pooler.zones.entries.length,
       dnsQueries: this.#pooler.dns.queryCount,
@@ -354,8 +254,40 @@ export class Snapshots {
   }
 }
 
-function serverStateName(state: ServerState): ServerSnapshot['state'] {
-  return state === ServerState.Login || state === ServerState.Closed ? 'new' : state;
+/** What is shown with a pool and in none of its lists. */
+interface Others {
+  waiting: number;
+  waitingRequests: number;
+  activeRequests: number;
+  newCarriers: number;
+  sentCarriers: number;
+}
+
+const NO_OTHERS: Readonly<Others> = {
+  waiting: 0,
+  waitingRequests: 0,
+  activeRequests: 0,
+  newCarriers: 0,
+  sentCarriers: 0,
+};
+
+function countOthers(pooler: Pooler): ReadonlyMap<RelayPool, Others> {
+  const counts = new Map<RelayPool, Others>();
+  const count = (pool: RelayPool | null, name: keyof Others): void => {
+    if (pool !== null) {
+      const others = counts.get(pool) ?? { ...NO_OTHERS };
+      others[name] += 1;
+      counts.set(pool, others);
+    }
+  };
+  for (const { pool, state } of findEarlyClients(pooler)) {
+    const isRequest = state === 'waiting_cancel_req' ? 'waitingRequests' : 'activeRequests';
+    count(pool, state === 'waiting' ? 'waiting' : isRequest);
+  }
+  for (const { pool, isSent } of pooler.broker.carriers) {
+    count(pool, isSent ? 'sentCarriers' : 'newCarriers');
+  }
+  return counts;
 }
 
 /** Columns of SHOW POOLS that add up. */
@@ -399,17 +331,4 @@ function mergePools(rows: readonly PoolSnapshot[]): PoolSnapshot[] {
 /** The setting, if there is something to choose from. */
 function loadBalanceHosts(config: DatabaseConfig): string | null {
   return hostsOf(config).length > 1 ? config.loadBalanceHosts : null;
-}
-
-/** The list a client is in, by the names of SHOW SOCKETS. */
-function clientListName(state: ClientState): string {
-  switch (state) {
-    case ClientState.Login:
-      return 'cl_login';
-    case ClientState.Waiting:
-    case ClientState.WaitingLogin:
-      return 'cl_waiting';
-    default:
-      return 'cl_active';
-  }
 }

@@ -86,7 +86,7 @@ export class UserLookups {
 
   /** The answer of before, if it is fresh enough. */
   cached(source: AuthQuerySource, user: string): FoundUser | UnknownUser | null {
-    const key = keyOf(source, user);
+    const key = questionKey(source, user);
     const entry = this.#found.get(key) ?? this.#unknown.get(key);
     if (entry === undefined) {
       return null;
@@ -105,7 +105,7 @@ export class UserLookups {
    */
   ask(source: AuthQuerySource, user: string, done: LookupCallback): CancelLookup {
     const waiter: Waiter = { done };
-    const key = keyOf(source, user);
+    const key = questionKey(source, user);
     let job = this.#jobs.get(key);
     if (job === undefined) {
       if (this.#jobs.size >= MAX_LOOKUPS) {
@@ -130,7 +130,7 @@ export class UserLookups {
    * @returns null when it was asked a moment ago; `done` will not be called.
    */
   refresh(source: AuthQuerySource, user: string, done: LookupCallback): CancelLookup | null {
-    const key = keyOf(source, user);
+    const key = questionKey(source, user);
     const nowMs = this.#options.nowMs();
     const lastMs = this.#refreshes.get(key) ?? Number.NEGATIVE_INFINITY;
     if (nowMs - lastMs < REFRESH_INTERVAL_MS) {
@@ -214,8 +214,12 @@ export class UserLookups {
   }
 }
 
-/** Names hold no NUL, so parts with one between them cannot be confused. */
-function keyOf({ database, user: authUser, query }: AuthQuerySource, user: string): string {
+/**
+ * Tells questions apart.
+ *
+ * @returns a text: names hold no NUL, so parts with one between them cannot be confused.
+ */
+export function questionKey({ database, user: authUser, query }: AuthQuerySource, user: string): string {
   return `${database}\0${authUser}\0${query}\0${user}`;
 }
 

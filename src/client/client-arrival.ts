@@ -92,7 +92,6 @@ export class ClientArrival {
       gate: (startup) => this.#entrance.ask(startup),
       onStartup: (startup) => judgeStartup(client, host, startup),
       onCancelRequest: (processId, secret) => {
-        client.cancelProgress = { state: 'waiting_cancel_req', peerId: null };
         host.cancel(client, processId, secret);
       },
       onAuthenticated: (success, rest) => {

@@ -69,6 +69,15 @@ export interface CancelProgress {
   state: 'waiting_cancel_req' | 'active_cancel_req';
   /** The peer that it is passed on to; null for a client of our own. */
   peerId: number | null;
+  /** The pool of the client that it is meant for; null while unknown, and for peers. */
+  pool: RelayPool | null;
+  /** `id` of the connection that carries it; null while there is none. */
+  carrierId: number | null;
+}
+
+/** What becomes of a cancel request before anything is known of it. */
+export function newCancelProgress(): CancelProgress {
+  return { state: 'waiting_cancel_req', peerId: null, pool: null, carrierId: null };
 }
 
 /** What client connections need from around them. */

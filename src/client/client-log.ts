@@ -11,7 +11,7 @@ export function clientLogFields(client: ClientConnection, settings: Settings): o
   return {
     client: client.id,
     peer: client.cancelProgress?.peerId ?? undefined,
-    database: client.identity?.databaseName,
+    database: client.identity?.databaseName ?? client.cancelProgress?.pool?.database.name,
     user: client.identity?.user.name,
     address,
     port: client.isRemoteUnix ? settings.listenPort : port,

@@ -1,5 +1,6 @@
-import http from 'node:http';
+import net from 'node:net';
 import type { Logger } from '../log/logger.ts';
+import type { HttpService } from './http-service.ts';
 
 /** What one endpoint bears. */
 export interface HttpLimits {
@@ -27,14 +28,16 @@ export const HTTP_LIMITS: HttpLimits = {
   timeoutCheckMs: 5_000,
 };
 
-const TEXT = 'text/plain; charset=utf-8';
+/** The metrics of one moment. */
+export interface Scrape {
+  readonly text: string;
+  readonly contentType: string;
+}
 
 /** What the endpoint serves. */
 export interface HttpContent {
   /** Writes the metrics; a rejection is answered with 500. */
-  scrape(): Promise<string>;
-  /** Media type of the metrics. */
-  readonly contentType: string;
+  scrape(): Promise<Scrape>;
   /** Whether new clients are accepted. Never throws. */
   isReady(): boolean;
 }
@@ -47,40 +50,34 @@ export interface HttpAddress {
   readonly port: number;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 /**
- * Serves metrics and health over HTTP: `/metrics`, `/healthz` (the process answers) and `/readyz`
- * (clients are accepted). Whether a database can be reached is deliberately told by none of them:
- * a failover of one database must not take every pooler out of service.
+ * Listens for HTTP. What answers is loaded with the first connection: a process that nobody asks does
+ * without the memory that Node.js takes for HTTP.
  */
 export class HttpEndpoint {
-  readonly #server: http.Server;
-  readonly #content: HttpContent;
+  readonly #listener: net.Server;
   readonly #logger: Logger;
+  readonly #makeService: () => Promise<HttpService>;
+  /** Connections that wait for the service. */
+  readonly #waiting = new Set<net.Socket>();
+  #service: HttpService | null = null;
+  #loading: Promise<void> | null = null;
+  #isClosed = false;
 
   private constructor(content: HttpContent, logger: Logger, limits: HttpLimits) {
-    this.#content = content;
     this.#logger = logger;
-    this.#server = http.createServer(
-      {
-        maxHeaderSize: limits.maxHeaderBytes,
-        requestTimeout: limits.requestTimeoutMs,
-        headersTimeout: limits.headersTimeoutMs,
-        keepAliveTimeout: limits.keepAliveMs,
-        connectionsCheckingInterval: limits.timeoutCheckMs,
-      },
-      (request, response) => {
-        void this.#respond(request, response);
-      },
-    );
-    this.#server.maxConnections = limits.maxConnections;
-    // Also for a reader that does not take its answer.
-    this.#server.timeout = limits.requestTimeoutMs;
+    this.#makeService = async () => {
+      const { HttpService: Service } = await import('./http-service.ts');
+      return new Service(content, limits, (error) => {
+        this.#reportFailure(error);
+      });
+    };
+    // As http.Server has them, but that nothing is read before there is somebody to read it.
+    const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
+    this.#listener = net.createServer(options, (socket) => {
+      this.#accept(socket);
+    });
+    this.#listener.maxConnections = limits.maxConnections;
   }
 
   /**
@@ -95,7 +92,7 @@ export class HttpEndpoint {
     limits: HttpLimits = HTTP_LIMITS,
   ): Promise<HttpEndpoint> {
     const endpoint = new HttpEndpoint(content, logger, limits);
-    const server = endpoint.#server;
+    const server = endpoint.#listener;
     const where = address.host === '*' ? {} : { host: address.host };
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -110,63 +107,61 @@ export class HttpEndpoint {
     return endpoint;
   }
 
+  #accept(socket: net.Socket): void {
+    if (this.#service !== null) {
+      this.#service.serve(socket);
+      return;
+    }
+    this.#waiting.add(socket);
+    const forget = (): void => {
+      this.#waiting.delete(socket);
+    };
+    socket.on('error', forget).once('close', forget);
+    this.#loading ??= this.#load();
+  }
+
+  /** Never rejects. */
+  async #load(): Promise<void> {
+    try {
+      const service = await this.#makeService();
+      if (this.#isClosed) {
+        service.close();
+      } else {
+        this.#service = service;
+      }
+    } catch (error) {
+      this.#reportFailure(error);
+    }
+    this.#loading = null;
+    for (const socket of [...this.#waiting]) {
+      this.#waiting.delete(socket);
+      if (this.#service === null) {
+        socket.destroy();
+      } else {
+        this.#service.serve(socket);
+      }
+    }
+  }
+
   /** The port it listens on, also where any free one was asked for. */
   get port(): number {
-    const address = this.#server.address();
+    const address = this.#listener.address();
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
   /** Stops listening and drops all connections. */
   close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-
-  /** Never rejects. */
-  async #respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
-    let answer: Answer;
-    try {
-      answer = await this.#answer(pathOf(request), isRead);
-    } catch (error) {
-      this.#reportFailure(error);
-      answer = { status: 500, body: 'internal error\n' };
+    this.#isClosed = true;
+    this.#listener.close();
+    for (const socket of this.#waiting) {
+      socket.destroy();
     }
-    response.writeHead(answer.status, {
-      'Content-Type': TEXT,
-      'Content-Length': Buffer.byteLength(answer.body),
-      'Cache-Control': 'no-store',
-      // What follows a request with a body is not worth reading for.
-      ...(isRead ? {} : { Connection: 'close' }),
-      ...answer.headers,
-    });
-    response.end(answer.body);
-  }
-
-  async #answer(path: string, isRead: boolean): Promise<Answer> {
-    if (!['/metrics', '/healthz', '/readyz'].includes(path)) {
-      return { status: 404, body: 'not found\n' };
-    }
-    if (!isRead) {
-      return { status: 405, body: 'method not allowed\n', headers: { Allow: 'GET, HEAD' } };
-    }
-    if (path === '/metrics') {
-      const body = await this.#content.scrape();
-      return { status: 200, body, headers: { 'Content-Type': this.#content.contentType } };
-    }
-    if (path === '/readyz' && !this.#content.isReady()) {
-      return { status: 503, body: 'not accepting clients\n' };
-    }
-    return { status: 200, body: 'ok\n' };
+    this.#service?.close();
+    this.#service = null;
   }
 
   #reportFailure(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
     this.#logger.error('http_request_failed', { error: text });
   }
-}
-
-/** The path of a request without its query. */
-function pathOf(request: http.IncomingMessage): string {
-  return request.url?.split('?', 1)[0] ?? '';
 }

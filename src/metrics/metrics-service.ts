@@ -4,7 +4,7 @@ import { HttpEndpoint, type HttpAddress } from './http-endpoint.ts';
 import { takeSnapshot } from './metrics-snapshot.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { readProcessUsage } from './process-usage.ts';
-import { MetricsRegistry } from './registry.ts';
+import type { MetricsRegistry } from './registry.ts';
 
 /** What the service needs from the process. */
 export interface MetricsServiceOptions {
@@ -35,12 +35,20 @@ export class MetricsService {
       return;
     }
     const eventLoop = new EventLoopMonitor();
-    const registry = new MetricsRegistry(async () =>
-      takeSnapshot(source, await readProcessUsage(), eventLoop.read()),
-    );
+    // Loaded with the first scrape: many do without.
+    let registry: Promise<MetricsRegistry> | null = null;
+    const load = async (): Promise<MetricsRegistry> => {
+      const module = await import('./registry.ts');
+      return new module.MetricsRegistry(async () =>
+        takeSnapshot(source, await readProcessUsage(), eventLoop.read()),
+      );
+    };
     const content = {
-      scrape: () => registry.scrape(),
-      contentType: registry.contentType,
+      scrape: async () => {
+        registry ??= load();
+        const loaded = await registry;
+        return { text: await loaded.scrape(), contentType: loaded.contentType };
+      },
       isReady,
     };
     try {

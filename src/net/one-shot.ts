@@ -10,8 +10,19 @@ export interface OneShotTarget {
   readonly tls: OpenedTls | null;
 }
 
-/** One connection that carries one message. */
-class OneShot {
+/** Who is told of what becomes of a message. */
+export interface OneShotEvents {
+  /** Called exactly once; null when the peer has closed after it got the message. */
+  readonly onDone: (error: Error | null) => void;
+  /** Called once the message is on its way. */
+  readonly onSent: () => void;
+}
+
+/**
+ * One connection that carries one message: it connects, sends it, and waits until the peer closes.
+ * That is the whole life of a cancel request.
+ */
+export class OneShot {
   readonly #tls: OpenedTls | null;
   readonly #message: Buffer;
   readonly #onDone: (error: Error | null) => void;
@@ -20,11 +31,12 @@ class OneShot {
   #failure: Error | null = null;
   #isSent = false;
 
-  constructor(
-    { connect, tls }: OneShotTarget,
-    message: Buffer,
-    { onDone, onSent }: { onDone: (error: Error | null) => void; onSent: () => void },
-  ) {
+  /**
+   * Begins to connect.
+   *
+   * @param message - owned by it from now on.
+   */
+  constructor({ connect, tls }: OneShotTarget, message: Buffer, { onDone, onSent }: OneShotEvents) {
     this.#onSent = onSent;
     this.#tls = tls;
     this.#message = message;
@@ -104,27 +116,14 @@ class OneShot {
     this.#onDone(this.#isSent ? null : failure);
   }
 
+  /** Address and port of our end; empty and 0 while there is none, or on a Unix socket. */
+  get local(): { readonly address: string; readonly port: number } {
+    const { localAddress, localPort } = this.#socket;
+    return { address: localAddress ?? '', port: localPort ?? 0 };
+  }
+
+  /** Gives up; `onDone` follows. */
   giveUp(): void {
     this.#socket.destroy();
   }
-}
-
-/**
- * Connects, sends `message`, and waits until the peer closes: the whole life of a cancel request.
- *
- * @param message - owned by the call from now on.
- * @param onDone - called exactly once; null when the peer has closed after it got the message.
- * @param onSent - called once the message is on its way.
- * @returns a function that gives up; `onDone` follows.
- */
-export function sendAndAwaitClose(
-  target: OneShotTarget,
-  message: Buffer,
-  onDone: (error: Error | null) => void,
-  onSent: () => void = () => undefined,
-): () => void {
-  const shot = new OneShot(target, message, { onDone, onSent });
-  return () => {
-    shot.giveUp();
-  };
 }

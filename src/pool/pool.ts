@@ -108,6 +108,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
    * it replicates.
    */
   addWelcomeClient(client: C): void {
+    client.waitStartMs = this.host.nowMs();
     this.changeClientState(client, ClientState.WaitingLogin);
     this.pump();
   }
@@ -192,6 +193,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     this.#supply.onSuccess();
     this.welcome = welcome;
     for (const client of this.welcomeClients.toArray()) {
+      this.#endWait(client);
       client.onWelcomeKnown();
     }
     this.#offer(server);
@@ -207,6 +209,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     assert(server.state === ServerState.Login, 'a server connection logs in once');
     assert(server.owner !== null, 'it was opened for a replication client');
     this.changeServerState(server, ServerState.Active);
+    this.#endWait(server.owner);
     server.owner.onOwnServer(server, welcome);
     this.pump();
   }
@@ -356,12 +359,16 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   }
 
   #assign(client: C, server: S): void {
-    const waitedMs = this.host.nowMs() - client.waitStartMs;
-    client.waitStartMs = 0;
+    this.#endWait(client);
     this.changeClientState(client, ClientState.Active);
     this.stats.serverAssignmentCount++;
-    this.stats.waitTimeMs += waitedMs;
     client.onServerAssigned(server);
+  }
+
+  /** A client has got what it waited for: its turn, or its welcome. */
+  #endWait(client: C): void {
+    this.stats.waitTimeMs += this.host.nowMs() - client.waitStartMs;
+    client.waitStartMs = 0;
   }
 
   #takeIdle(): S | null {

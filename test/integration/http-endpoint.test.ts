@@ -8,10 +8,10 @@ import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const HOST = '127.0.0.1';
 const METRICS = 'some_metric 1\n';
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 const CONTENT: HttpContent = {
-  scrape: () => Promise.resolve(METRICS),
-  contentType: 'text/plain; version=0.0.4; charset=utf-8',
+  scrape: () => Promise.resolve({ text: METRICS, contentType: METRICS_TYPE }),
   isReady: () => true,
 };
 
@@ -65,7 +65,7 @@ describe('HttpEndpoint', () => {
   it('serves metrics with their media type', async () => {
     const response = await get(await open(), '/metrics');
     expect(response.status).toBe(200);
-    expect(response.headers.get('content-type')).toBe(CONTENT.contentType);
+    expect(response.headers.get('content-type')).toBe(METRICS_TYPE);
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect(await response.text()).toBe(METRICS);
   });
@@ -151,7 +151,7 @@ describe('HttpEndpoint', () => {
 
   it('survives a client that goes away within its answer', async () => {
     const body = 'x'.repeat(8 * 1024 * 1024);
-    const endpoint = await open({ content: { scrape: () => Promise.resolve(body) } });
+    const endpoint = await open({ content: { scrape: () => Promise.resolve({ text: body, contentType: METRICS_TYPE }) } });
     const socket = net.connect(endpoint.port, HOST);
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
     await new Promise((resolve) => socket.once('readable', resolve));

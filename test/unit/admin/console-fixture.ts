@@ -13,7 +13,11 @@ export class ConsoleFixture {
   /** Work put off to a later turn of the event loop. */
   readonly deferred: (() => void)[] = [];
   readonly session: ConsoleSession;
+  /** Time that each look at the clock takes, ms; answers are made in as few turns as steps allow. */
+  stepMs = 0;
+  #clockMs = 0;
   #sent: Buffer[] = [];
+
 
   constructor(role: ConsoleRole = 'admin') {
     this.session = new ConsoleSession({
@@ -21,10 +25,16 @@ export class ConsoleFixture {
       actor: { user: 'alice', address: '192.0.2.1:5000' },
       role,
       send: (messages) => this.#sent.push(messages),
+      nowMs: () => this.nowMs(),
       defer: (action) => this.deferred.push(action),
       audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
       logError: ({ message }, actor) => this.loggedErrors.push(`${actor.user}: ${message}`),
     });
+  }
+
+  nowMs(): number {
+    this.#clockMs += this.stepMs;
+    return this.#clockMs;
   }
 
   /** Sends whole messages. @returns what the session said to the last of them. */

@@ -72,6 +72,7 @@ export const CLIENT: ClientSnapshot = {
   connectTimeMs: CONNECT_TIME_MS,
   requestTimeMs: CONNECT_TIME_MS + 1500,
   waitUs: 3_250_000,
+  queuedUs: 0,
   isCloseNeeded: false,
   linkId: 32,
   remotePid: 0,

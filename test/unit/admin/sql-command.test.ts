@@ -142,9 +142,9 @@ describe('SHOW with a choice, and SELECT', () => {
   it('SHOW WAITS shows who waits, longest first, and nobody else', () => {
     const fixture = new ConsoleFixture();
     fixture.control.clientRows = [
-      { ...CLIENT, id: 1, state: 'waiting', waitUs: 1_500_000 },
+      { ...CLIENT, id: 1, state: 'waiting', waitUs: 1_500_000, queuedUs: 1_500_000 },
       { ...CLIENT, id: 2, state: 'active', waitUs: 9_000_000 },
-      { ...CLIENT, id: 3, state: 'waiting', waitUs: 2_000_001 },
+      { ...CLIENT, id: 3, state: 'waiting', waitUs: 2_000_001, queuedUs: 2_000_001 },
     ];
     const lines = summary(fixture.query('SELECT id, wait, wait_us FROM maitred.waits'));
     expect(lines.slice(1, -2)).toEqual(['DataRow 3|2|1', 'DataRow 1|1|500000']);
