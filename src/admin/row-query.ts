@@ -67,7 +67,7 @@ function* choose(rows: Iterable<Row | null>, choice: Choice): Generator<Row | nu
   const { where, sortKeys, limit, offset } = choice;
   const end = limit === null ? Number.POSITIVE_INFINITY : offset + limit;
   if (sortKeys.length > 0) {
-    const sorter = new RowSorter(sortKeys);
+    const sorter = new RowSorter(sortKeys, end);
     for (const row of rows) {
       if (row !== null && (where === null || where(row) === true)) {
         sorter.add(row);

@@ -17,9 +17,26 @@ export interface SortKey {
 /** A cell read once, however often it is compared: `null` for NULL and for no number. */
 type Value = Decimal | string | null;
 
+/**
+ * A row that waits for its turn. Its cells are one string: ten thousand rows of twenty strings each
+ * would keep the garbage collector busy for longer than anybody should wait.
+ */
 interface Entry {
-  readonly row: Row;
+  readonly packed: string;
   readonly values: readonly Value[];
+}
+
+/** Stands between cells: no text that comes over the wire has one. */
+const SEPARATOR = '\0';
+/** Stands in front of each cell that is not NULL. */
+const CELL = '=';
+
+function pack(row: Row): string {
+  return row.map((cell) => (cell === null ? '' : CELL + cell)).join(SEPARATOR);
+}
+
+function unpack(packed: string): Row {
+  return packed.split(SEPARATOR).map((cell) => (cell === '' ? null : cell.slice(CELL.length)));
 }
 
 function readValue(row: Row, { column, index }: SortKey): Value {
@@ -41,24 +58,28 @@ function compareValues(a: Value, b: Value): number {
 /** Sorts rows bit by bit, so that whoever takes them may pause in between. Equal rows keep their order. */
 export class RowSorter {
   readonly #keys: readonly SortKey[];
+  readonly #most: number;
   /** Sorted runs, in the order in which their rows came. */
   readonly #runs: Entry[][] = [];
   #run: Entry[] = [];
 
-  constructor(keys: readonly SortKey[]) {
+  /** @param most - how many of the sorted rows are wanted at most. */
+  constructor(keys: readonly SortKey[], most: number) {
     this.#keys = keys;
+    this.#most = most;
   }
 
   /** Takes a row. */
   add(row: Row): void {
-    this.#run.push({ row, values: this.#keys.map((key) => readValue(row, key)) });
+    this.#run.push({ packed: pack(row), values: this.#keys.map((key) => readValue(row, key)) });
     if (this.#run.length === RUN_ROWS) {
       this.#endRun();
     }
   }
 
   #endRun(): void {
-    this.#runs.push(this.#run.sort((a, b) => this.#compare(a, b)));
+    this.#run.sort((a, b) => this.#compare(a, b));
+    this.#runs.push(this.#run.slice(0, this.#most));
     this.#run = [];
   }
 
@@ -72,7 +93,7 @@ export class RowSorter {
     return 0;
   }
 
-  /** Yields all rows in their order. Nothing may be added any more. */
+  /** Yields the rows in their order, as many as are wanted. Nothing may be added any more. */
   *sorted(): Generator<Row, undefined> {
     this.#endRun();
     // A heap of the runs that have rows left, the one with the next row at its top.
@@ -94,7 +115,7 @@ export class RowSorter {
       }
       this.#sink(heap, 0);
       if (entry !== undefined) {
-        yield entry.row;
+        yield unpack(entry.packed);
       }
     }
   }
