@@ -121,7 +121,7 @@ export class RowSorter {
   }
 
   #sink(heap: Cursor[], from: number): void {
-    for (let at = from; ; ) {
+    for (let at = from; ;) {
       let first = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
         if (child < heap.length && this.#isBefore(heap[child], heap[first])) {

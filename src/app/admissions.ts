@@ -305,6 +305,9 @@ export class Admissions implements ClientHost {
           sqlstate,
           error,
         });
+        if (this.settings.logPoolerErrors) {
+          this.logger.warn('pooler_error_sent', { ...client.logFields(), sqlstate, error });
+        }
       },
     });
   }

@@ -20,7 +20,10 @@ export interface AuthQueriesHost {
 export class AuthQueries {
   readonly #host: AuthQueriesHost;
   /** Under way, oldest first. */
-  readonly #running = new Map<AuthQueryClient, { readonly pool: RelayPool; readonly key: string }>();
+  readonly #running = new Map<
+    AuthQueryClient,
+    { readonly pool: RelayPool; readonly key: string }
+  >();
 
   constructor(host: AuthQueriesHost) {
     this.#host = host;

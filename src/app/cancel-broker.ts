@@ -199,7 +199,10 @@ export class CancelBroker {
 
   #onDone(server: ServerConnection, error: Error | null): void {
     const { pool } = server;
-    const { requesters, followers } = this.#inFlight.get(server) ?? { requesters: [], followers: [] };
+    const { requesters, followers } = this.#inFlight.get(server) ?? {
+      requesters: [],
+      followers: [],
+    };
     this.#inFlight.delete(server);
     pool.activeCancels--;
     const left = (this.#activeByPool.get(pool) ?? 1) - 1;

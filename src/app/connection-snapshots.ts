@@ -72,7 +72,8 @@ class ClientRow implements ClientSnapshot {
     this.requestTimeMs = epochMs + client.lastRequestMs;
     this.waitUs = toUs(sinceMs);
     this.queuedUs = toUs(early === null ? waitStartMs : client.connectedAtMs);
-    this.linkId = link?.server instanceof ServerConnection ? link.server.id : (early?.linkId ?? null);
+    this.linkId =
+      link?.server instanceof ServerConnection ? link.server.id : (early?.linkId ?? null);
     this.applicationName = client.parameters[moment.applicationName] ?? '';
   }
 
@@ -206,7 +207,8 @@ export class ConnectionSnapshots {
     const moment = momentOf(this.#pooler);
     const early = findEarlyClients(this.#pooler);
     const rows: ClientSnapshot[] = [];
-    const add = (found: EarlyClient): number => rows.push(new ClientRow(found.client, moment, found));
+    const add = (found: EarlyClient): number =>
+      rows.push(new ClientRow(found.client, moment, found));
     for (const { pool } of this.#groups()) {
       for (const client of this.#clientsOf(pool)) {
         rows.push(new ClientRow(client, moment));
@@ -248,7 +250,9 @@ export class ConnectionSnapshots {
     const rows: SocketSnapshot[] = [];
     for (const { pool } of this.#groups()) {
       for (const client of this.#clientsOf(pool)) {
-        rows.push(clientSocket(client, new ClientRow(client, moment), clientListName(client.state)));
+        rows.push(
+          clientSocket(client, new ClientRow(client, moment), clientListName(client.state)),
+        );
       }
       for (const found of early) {
         if (pool !== null && found.pool === pool && found.state === 'waiting') {

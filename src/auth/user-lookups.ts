@@ -219,7 +219,10 @@ export class UserLookups {
  *
  * @returns a text: names hold no NUL, so parts with one between them cannot be confused.
  */
-export function questionKey({ database, user: authUser, query }: AuthQuerySource, user: string): string {
+export function questionKey(
+  { database, user: authUser, query }: AuthQuerySource,
+  user: string,
+): string {
   return `${database}\0${authUser}\0${query}\0${user}`;
 }
 

@@ -302,7 +302,7 @@ describe('a cancel request that hangs', () => {
       expect((await client.readOutcome()).errors).toEqual([]);
       next.send(frontend.query('SELECT 2'));
       await scene.waitForPool({ cl_waiting: 1, sv_active: 0 });
-      expect(await serverStates(scene)).toEqual(['being_canceled']);
+      expect(await serverStates(scene)).toEqual(['active_cancel', 'being_canceled']);
       expect(connection?.queries).toEqual(['SELECT 1']);
       held[0]?.destroy();
       await cancel;

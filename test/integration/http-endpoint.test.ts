@@ -151,7 +151,9 @@ describe('HttpEndpoint', () => {
 
   it('survives a client that goes away within its answer', async () => {
     const body = 'x'.repeat(8 * 1024 * 1024);
-    const endpoint = await open({ content: { scrape: () => Promise.resolve({ text: body, contentType: METRICS_TYPE }) } });
+    const endpoint = await open({
+      content: { scrape: () => Promise.resolve({ text: body, contentType: METRICS_TYPE }) },
+    });
     const socket = net.connect(endpoint.port, HOST);
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
     await new Promise((resolve) => socket.once('readable', resolve));

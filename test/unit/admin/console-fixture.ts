@@ -18,7 +18,6 @@ export class ConsoleFixture {
   #clockMs = 0;
   #sent: Buffer[] = [];
 
-
   constructor(role: ConsoleRole = 'admin') {
     this.session = new ConsoleSession({
       control: this.control,

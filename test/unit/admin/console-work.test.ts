@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { STEPS_PER_TURN } from '../../../src/admin/console-work.ts';
+import { MAX_TURN_MS, STEPS_PER_TURN } from '../../../src/admin/console-work.ts';
 import * as frontend from '../../support/frontend-messages.ts';
 import { ConsoleFixture, summary } from './console-fixture.ts';
 import { CLIENT } from './samples.ts';
@@ -57,6 +57,22 @@ describe('long answers of the console', () => {
     fixture.control.clientRows = [];
     runDeferred(fixture);
     expect(rowCount(summary(fixture.output()))).toBe(COUNT);
+  });
+
+  it('come in smaller slices where each step takes its time', () => {
+    const fixture = withClients();
+    fixture.stepMs = MAX_TURN_MS / 4;
+    fixture.take(frontend.query('SHOW CLIENTS'));
+    expect(runDeferred(fixture)).toBeGreaterThan(COUNT / 5);
+    expect(rowCount(summary(fixture.output()))).toBe(COUNT);
+  });
+
+  it('make one step in each turn at least', () => {
+    const fixture = withClients(STEPS_PER_TURN);
+    fixture.stepMs = 10 * MAX_TURN_MS;
+    fixture.take(frontend.query('SHOW CLIENTS'));
+    runDeferred(fixture);
+    expect(rowCount(summary(fixture.output()))).toBe(STEPS_PER_TURN);
   });
 
   it('come at once when they are short', () => {
