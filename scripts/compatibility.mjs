@@ -146,8 +146,16 @@ const SETTING_NOTES = {
   transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   unix_socket_mode: ['same', 'SHOW CONFIG prints it in decimal, as PgBouncer does'],
   user: ['same', 'looked up in /etc/passwd, then wherever the system keeps users'],
-  verbose: ['different', '1 and 2 add other lines than in PgBouncer'],
+  verbose: ['different', '1 and 2 add fewer lines than in PgBouncer'],
 };
+
+/** Keys that only maitred has. */
+const OWN_KEYS = ['password_command', 'password_file', 'password_refresh_interval'];
+
+/** @param {string} name of a key of a database, user or peer */
+function judgeKey(name) {
+  return OWN_KEYS.includes(name) ? ['better', 'PgBouncer has no such key'] : ['same', ''];
+}
 
 /** Topics of SHOW that PgBouncer has, and what is worth saying about each. */
 const SHOW_NOTES = {
@@ -159,7 +167,7 @@ const SHOW_NOTES = {
   dns_zones: ['same', ''],
   fds: ['same', ''],
   help: ['same', 'with the commands that maitred adds'],
-  lists: ['same', 'free_clients is 0'],
+  lists: ['same', 'free_clients and free_servers are 0: nothing is kept free'],
   mem: ['different', '`used` is true, sizes are estimates, nothing is kept free'],
   peer_pools: ['same', ''],
   peers: ['same', ''],
@@ -188,7 +196,7 @@ const COMMAND_NOTES = {
   ENABLE: ['same', ''],
   RECONNECT: ['better', 'what is known of the server stays known, so logins do not wait'],
   KILL: ['same', ''],
-  KILL_CLIENT: ['same', 'takes `id` and `ptr`; does not find cancel requests'],
+  KILL_CLIENT: ['same', 'takes `id` and `ptr`'],
   SUSPEND: ['same', ''],
   SHUTDOWN: ['same', ''],
   'SHUTDOWN WAIT_FOR_SERVERS': ['same', ''],
@@ -234,7 +242,7 @@ export async function renderCompatibility(built, table, differences) {
     Object.entries(entries).map(([name, setting]) => [
       `\`${name}\``,
       level,
-      ...(setting.support === 'supported' ? ['same', ''] : judgeSupport(setting)),
+      ...(setting.support === 'supported' ? judgeKey(name) : judgeSupport(setting)),
     ]);
   return {
     'every setting': table(['setting', '', 'maitred'], global),

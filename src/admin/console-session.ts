@@ -46,6 +46,8 @@ export interface ConsoleSessionOptions {
   readonly send: (messages: Buffer) => void;
   /** Logs a command that acts on the pooler, before it is carried out. */
   readonly audit: (commandText: string, actor: Actor) => void;
+  /** Logs a query as it came, for debugging. */
+  readonly logQuery: (sql: string, actor: Actor) => void;
   /** Logs an error that was sent to the client. */
   readonly logError: (error: CommandError, actor: Actor) => void;
   /** Monotonic time in ms. */
@@ -301,6 +303,7 @@ export class ConsoleSession {
 
   /** Reads a query and checks that this client may give it. */
   #understand(sql: string): ConsoleCommand | CommandError {
+    this.#options.logQuery(sql, this.#options.actor);
     const command = parseCommand(sql);
     return command.kind === 'error' || isPermitted(command, this.#options.role)
       ? command

@@ -13,6 +13,10 @@ function offsetName(offsetMinutes: number): string {
 }
 
 function findZoneName(date: Date): string {
+  // Asking Intl for what is known already would cost megabytes.
+  if (String(date).endsWith('(Coordinated Universal Time)')) {
+    return 'UTC';
+  }
   for (const locale of ZONE_LOCALES) {
     const formatter = new Intl.DateTimeFormat(locale, { timeZoneName: 'short' });
     const part = formatter.formatToParts(date).find(({ type }) => type === 'timeZoneName');

@@ -8,12 +8,13 @@ import type { Control } from '../admin/control.ts';
 import { assert } from '../base/assert.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
-import type {
-  Admission,
-  ClientHost,
-  ConsoleDialogue,
-  IssuedKey,
-  Refusal,
+import {
+  newCancelProgress,
+  type Admission,
+  type ClientHost,
+  type ConsoleDialogue,
+  type IssuedKey,
+  type Refusal,
 } from '../client/client-host.ts';
 import type { StartupParameters } from '../client/startup-parameters.ts';
 import type { Settings } from '../config/config.ts';
@@ -32,9 +33,14 @@ import { WaitingLogins } from './waiting-logins.ts';
 /** User that everybody is on the console when `auth_type` is `any`. */
 export const CONSOLE_USER = 'pgbouncer';
 
+/** Whether a text seems to hold a password. */
+function mayHoldSecret(text: string): boolean {
+  return /passw|pwd|secret/i.test(text);
+}
+
 /** Hides a command that is repeated in an error text and seems to hold a password. */
 function withoutSecret(message: string): string {
-  return /passw|pwd|secret/i.test(message) && message.startsWith("invalid command '")
+  return mayHoldSecret(message) && message.startsWith("invalid command '")
     ? "invalid command '***', use SHOW HELP;"
     : message;
 }
@@ -297,6 +303,12 @@ export class Admissions implements ClientHost {
       audit: (text, actor) => {
         this.logger.info('console_command_issued', { client: client.id, ...actor }, text);
       },
+      logQuery: (sql, actor) => {
+        if (this.logger.isDebug) {
+          const text = mayHoldSecret(sql) ? '***' : sql;
+          this.logger.debug('console_query_received', { client: client.id, ...actor, text });
+        }
+      },
       logError: ({ sqlstate, message }, actor) => {
         const error = withoutSecret(message);
         this.logger.error('console_command_failed', {
@@ -330,6 +342,7 @@ export class Admissions implements ClientHost {
   }
 
   cancel(requester: ClientConnection, processId: number, secret: Buffer): void {
+    requester.cancelProgress = newCancelProgress();
     this.#pooler.broker.onRequest(requester, processId, secret);
   }
 

@@ -51,6 +51,9 @@ export class CancelCarrier {
     this.pool = options.pool;
     this.requesterId = options.requesterId;
     this.connectedAtMs = host.nowMs();
+    if (host.logger.isDebug) {
+      host.logger.debug('server_launched', this.#logFields());
+    }
     this.#shot = new OneShot(options.target, options.message, {
       onSent: () => {
         this.#onSent();

@@ -17,6 +17,11 @@ export function makeDnsCache(pooler: Pooler, resolver: SystemResolver): DnsCache
     onFailure: (host, error) => {
       pooler.logger.warn('dns_lookup_failed', { host, error: error.code });
     },
+    onResolved: (host, addresses) => {
+      if (pooler.logger.isNoise) {
+        pooler.logger.debug('dns_lookup_done', { host, addresses });
+      }
+    },
     onVanished: (host, addresses) => {
       pooler.retireWhere(
         ({ target, place }) => target.host === host && addresses.has(place.host ?? ''),

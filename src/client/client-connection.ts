@@ -62,7 +62,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   closedAtMs = 0;
   /** Process id of its cancel key; 0 until it has one. */
   keyProcessId = 0;
-  /** Null unless it has sent a cancel request. */
+  /** Null unless it has sent a cancel request; kept by who deals with that. */
   cancelProgress: CancelProgress | null = null;
   /** Whether it counts towards the limits of clients. */
   isCounted = false;
@@ -95,7 +95,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#stream = SocketStream.adopt(accepted, this);
     this.#reading = new ReadingGate(this.#stream, this);
     if (host.logger.isDebug) {
-      host.logger.debug('client_connected', this.logFields());
+      host.logger.debug('client_connected', { ...this.logFields(), local: this.local });
     }
   }
 

@@ -23,6 +23,17 @@ export function judgeStartup(
     return { error: poolerError('tlsRequired') };
   }
   const { settings, tracked } = host;
+  if (host.logger.isDebug) {
+    for (const [parameter, value] of packet.parameters) {
+      // Anything may stand in options, passwords included.
+      const shown = parameter === 'options' ? '***' : value;
+      host.logger.debug('startup_parameter_given', {
+        ...client.logFields(),
+        parameter,
+        value: shown,
+      });
+    }
+  }
   const startup = readStartupParameters(packet.parameters, {
     tracked,
     ignored: settings.ignoreStartupParameters,

@@ -32,6 +32,7 @@ export const LOG_EVENTS = {
   hba_file_problem: 'a line of auth_hba_file or auth_ident_file could not be used',
   // Clients
   client_connected: 'a connection was accepted; needs `verbose` 1',
+  startup_parameter_given: 'a parameter of a startup packet; needs `verbose` 1',
   client_login_attempted: 'a startup packet was accepted, the password not yet checked',
   client_logged_in: 'a client was admitted; needs `verbose` 1',
   client_login_failed: 'a client was refused; `reason` is the true one',
@@ -62,6 +63,7 @@ export const LOG_EVENTS = {
   server_disconnected: 'a server connection has ended',
   server_message_unexpected: 'a server sent what it may not send at this point',
   server_query_failed: 'a query of maitred itself (connect, check, reset) failed on a server',
+  dns_lookup_done: 'a host name was resolved; needs `verbose` 2',
   dns_lookup_failed: 'a host name could not be resolved',
   dns_zone_changed: 'the serial number of a DNS zone has changed, so its names are looked up again',
   reserve_pool_used: 'a client was given a connection of the reserve pool',
@@ -72,6 +74,7 @@ export const LOG_EVENTS = {
   // Console and HTTP
   console_owner_admitted:
     'the system user of the pooler came in over a Unix socket as user `pgbouncer`, without a password',
+  console_query_received: 'a query of a console, as it came; needs `verbose` 1',
   console_command_issued: 'a command was given on the admin console',
   console_command_failed: 'a command on the admin console was refused',
   http_request_failed: 'the HTTP endpoint could not answer',
@@ -81,4 +84,7 @@ export const LOG_EVENTS = {
 export type LogEvent = keyof typeof LOG_EVENTS;
 
 /** Events that may come with every transaction: written at `verbose` 2 only. */
-export const NOISE_EVENTS: ReadonlySet<LogEvent> = new Set(['client_wait_ended']);
+export const NOISE_EVENTS: ReadonlySet<LogEvent> = new Set([
+  'client_wait_ended',
+  'dns_lookup_done',
+]);

@@ -71,10 +71,16 @@ function zoneOf(date: Date): string {
   const offset = date.getTimezoneOffset();
   let zone = zones.get(offset);
   if (zone === undefined) {
-    zone = findAbbreviation(date) ?? numericZone(offset);
+    // Asking Intl for what is known already would cost megabytes.
+    zone = isUtc(date) ? 'UTC' : (findAbbreviation(date) ?? numericZone(offset));
     zones.set(offset, zone);
   }
   return zone;
+}
+
+/** Whether local time is UTC, as far as that can be told without Intl. */
+function isUtc(date: Date): boolean {
+  return String(date).endsWith('(Coordinated Universal Time)');
 }
 
 function findAbbreviation(date: Date): string | undefined {

@@ -106,6 +106,14 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     return `${place}: ${show(problem)}${tail}`;
   }),
   // Clients
+  client_connected: prefixed(
+    ({ address, port, local }) =>
+      `P: got connection: ${hostPort(address, port)} -> ${endText(local)}`,
+  ),
+  startup_parameter_given: prefixed(
+    ({ parameter, value }) => `got var: ${show(parameter)}=${show(value)}`,
+  ),
+  client_logged_in: prefixed(() => 'logged in'),
   client_login_attempted: prefixed(
     ({ database, user, tls, replication }) =>
       `login attempt: db=${show(database)} user=${show(user)} tls=${show(tls)} replication=${show(replication)}`,
@@ -143,6 +151,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
       ? 'new connection to server'
       : `new connection to server (from ${hostPort(localAddress, localPort)})`,
   ),
+  server_logged_in: prefixed(() => 'server login ok, start accepting queries'),
   server_connect_failed: prefixed(({ error }) => `connect failed: ${show(error)}`),
   server_login_failed: plain(({ error, hint, user, database }) =>
     hint === undefined
@@ -170,6 +179,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     ({ database, user, source }) =>
       `${show(source)} gave a new password for user ${show(user)} of database ${show(database)}`,
   ),
+  dns_lookup_done: plain(
+    ({ host, addresses }) =>
+      `dns: deliver_info(${show(host)}) addr=${Array.isArray(addresses) ? addresses.map(show).join(',') : ''}`,
+  ),
   dns_lookup_failed: plain(
     ({ host, error }) => `DNS lookup failed: ${show(host)}: result=${show(error)}`,
   ),
@@ -195,6 +208,7 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   ),
   // Console
   console_owner_admitted: prefixed(() => 'pgbouncer access from unix socket'),
+  console_query_received: plain(({ text }) => `got admin query: ${show(text)}`),
   console_command_issued: plain((_fields, message) => message ?? 'command issued'),
   console_command_failed: plain(({ error }, message) => message ?? show(error)),
 };
@@ -255,6 +269,12 @@ function hostPort(address: unknown, port: unknown): string {
   }
   const host = show(address);
   return `${host.includes(':') ? `[${host}]` : host}:${show(port ?? 0)}`;
+}
+
+/** An address and a port in one field. */
+function endText(end: unknown): string {
+  const { address, port } = (end ?? {}) as { readonly address?: unknown; readonly port?: unknown };
+  return hostPort(address, port);
 }
 
 /** The path of a unix socket; an abstract one begins with NUL and is written with `@`. */

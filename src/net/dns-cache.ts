@@ -10,6 +10,8 @@ export interface DnsCacheHost {
   readonly failureTtlMs: number;
   /** A name could not be resolved. Not called for failures that are remembered. */
   onFailure(name: string, error: ResolveError): void;
+  /** A name was resolved. */
+  onResolved(name: string, addresses: readonly string[]): void;
   /** Addresses that a name had before and has no more. Called before look-ups are answered. */
   onVanished(name: string, addresses: ReadonlySet<string>): void;
 }
@@ -130,6 +132,7 @@ export class DnsCache {
       entry.error = null;
       entry.expiresAtMs = nowMs + this.#host.maxTtlMs;
       this.#adopt(entry, outcome);
+      this.#host.onResolved(entry.name, entry.addresses);
     }
     for (const done of waiting) {
       answer(entry, done);

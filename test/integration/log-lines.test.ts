@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { withLog } from '../support/log-scene.ts';
+import { type LogScene, withLog } from '../support/log-scene.ts';
 import { refusalOf } from '../support/refusal.ts';
 
 const CLIENT = String.raw`C-0x[\da-f]+: `;
+/** Asks the console two things. @returns what the log says of them when all is known. */
+async function tellQueries(scene: LogScene): Promise<string[]> {
+  await scene.console('SHOW VERSION');
+  await scene.console("SET nonsense = 'a password'").catch(() => []);
+  await scene.waitFor(/ ERROR SET failed/);
+  return scene.matching(/ DEBUG got admin query/).map((line) => line.replace(/.* DEBUG /, ''));
+}
+
 const AT = String.raw`@127\.0\.0\.1:\d+ `;
 
 describe("the log in PgBouncer's words", () => {
@@ -122,9 +130,18 @@ describe("the log in PgBouncer's words", () => {
       await withLog('pgbouncer', { settings: { verbose } }, async (scene) => {
         await scene.visit();
         await scene.waitFor(/ LOG C-0x.* closing because: client close request/);
+        const queries = await tellQueries(scene);
+        expect(queries).toEqual(
+          verbose === 0 ? [] : ['got admin query: SHOW VERSION', 'got admin query: ***'],
+        );
         const launched = scene.matching(/ DEBUG S-0x.* launching new connection to server$/);
-        const loggedIn = scene.matching(/ DEBUG S-0x.* server logged in/);
+        const loggedIn = scene.matching(/ DEBUG S-0x.* server login ok, start accepting queries$/);
         expect([launched.length, loggedIn.length]).toEqual([verbose, verbose]);
+        const client = ['P: got connection: .* -> ', 'got var: user=bob$', 'logged in$'].map(
+          (text) => scene.matching(new RegExp(` DEBUG C-0x.* ${text}`)).length,
+        );
+        // Two consoles have come in before.
+        expect(client).toEqual([3 * verbose, verbose, 3 * verbose]);
       });
     }
   });

@@ -266,7 +266,7 @@ describe('levels', () => {
       await waiting;
       await second.close();
       await waitFor('both closing lines', () => scene.matching(PATTERNS.clientClosed.pgbouncer)[1]);
-      expect(scene.matching(/ DEBUG .*client logged in/).length > 0).toBe(isDebug);
+      expect(scene.matching(/ DEBUG C-0x.* logged in$/).length > 0).toBe(isDebug);
       expect(scene.matching(/ NOISE .*client wait ended/).length > 0).toBe(isNoise);
     });
   });
@@ -548,7 +548,7 @@ describe('secrets', () => {
       }
       await scene.waitFor(/password authentication failed for user/);
       const text = scene.lines.join('\n');
-      expect(text).toMatch(/client logged in|client_logged_in/);
+      expect(text).toMatch(/ logged in$|client_logged_in/m);
       expect(secrets.length).toBeGreaterThan(5);
       for (const secret of secrets) {
         expect(secret.length).toBeGreaterThan(3);

@@ -27,6 +27,7 @@ export class ConsoleFixture {
       nowMs: () => this.nowMs(),
       defer: (action) => this.deferred.push(action),
       audit: (text, actor) => this.audited.push(`${actor.user}@${actor.address}: ${text}`),
+      logQuery: () => undefined,
       logError: ({ message }, actor) => this.loggedErrors.push(`${actor.user}: ${message}`),
     });
   }

@@ -32,6 +32,7 @@ class FakeResolver implements NameResolver {
 let nowMs: number;
 let resolver: FakeResolver;
 let failures: string[];
+let resolved: string[];
 let vanished: string[];
 let ttl: { max: number; failure: number };
 let cache: DnsCache;
@@ -40,6 +41,7 @@ beforeEach(() => {
   nowMs = 1000;
   resolver = new FakeResolver();
   failures = [];
+  resolved = [];
   vanished = [];
   ttl = { max: 100, failure: 10 };
   cache = new DnsCache({
@@ -53,6 +55,9 @@ beforeEach(() => {
     },
     onFailure: (name, error) => {
       failures.push(`${name} ${error.code}`);
+    },
+    onResolved: (name, addresses) => {
+      resolved.push(`${name} ${addresses.join(' ')}`);
     },
     onVanished: (name, addresses) => {
       vanished.push(`${name} ${[...addresses].join(' ')}`);
@@ -68,6 +73,12 @@ function look(name = 'db'): Promise<readonly string[] | string> {
     });
   });
 }
+
+it('tells of names that were resolved, and not of those that were remembered', async () => {
+  await learn('10.0.0.1', '10.0.0.2');
+  await look();
+  expect(resolved).toEqual(['db 10.0.0.1 10.0.0.2']);
+});
 
 /** Looks up a name that must be asked for, and answers. */
 async function learn(...addresses: string[]): Promise<readonly string[] | string> {
