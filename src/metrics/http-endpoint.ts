@@ -61,7 +61,7 @@ export class HttpEndpoint {
   /** Connections that wait for the service. */
   readonly #waiting = new Set<net.Socket>();
   #service: HttpService | null = null;
-  #loading: Promise<void> | null = null;
+  #isLoading = false;
   #isClosed = false;
 
   private constructor(content: HttpContent, logger: Logger, limits: HttpLimits) {
@@ -117,7 +117,10 @@ export class HttpEndpoint {
       this.#waiting.delete(socket);
     };
     socket.on('error', forget).once('close', forget);
-    this.#loading ??= this.#load();
+    if (!this.#isLoading) {
+      this.#isLoading = true;
+      void this.#load();
+    }
   }
 
   /** Never rejects. */
@@ -132,7 +135,7 @@ export class HttpEndpoint {
     } catch (error) {
       this.#reportFailure(error);
     }
-    this.#loading = null;
+    this.#isLoading = false;
     for (const socket of [...this.#waiting]) {
       this.#waiting.delete(socket);
       if (this.#service === null) {
