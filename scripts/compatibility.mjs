@@ -148,7 +148,7 @@ const SETTING_NOTES = {
   transaction_timeout: ['better', 'the server connection is rolled back and kept'],
   unix_socket_mode: ['same', 'SHOW CONFIG prints it in decimal, as PgBouncer does'],
   user: ['same', 'looked up in /etc/passwd, then wherever the system keeps users'],
-  verbose: ['different', '1 and 2 add other lines than in PgBouncer'],
+  verbose: ['different', '1 and 2 add fewer lines than in PgBouncer'],
 };
 
 /** Keys that only maitred has. */

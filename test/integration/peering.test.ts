@@ -57,9 +57,10 @@ class PeeredPooler {
     return this.fixture.waitForLog(reason, isIt);
   }
 
-  /** How many client connections have ended for this reason. */
+  /** How many clients have left for a reason. */
   countReason(reason: string): number {
-    return this.fixture.logs.filter((line) => line['reason'] === reason).length;
+    const lines = this.fixture.logs.filter(({ event }) => event === 'client_disconnected');
+    return lines.filter((line) => line['reason'] === reason).length;
   }
 }
 
@@ -529,7 +530,10 @@ describe('the log in the shape of PgBouncer', () => {
       await pooler.fixture.console('SET log_format = pgbouncer');
       await cancel(pooler.fixture.target, keyOfPeer(2, 3));
       const line = await pooler.fixture.waitForLog('the closing line', ({ raw }) =>
-        (raw ?? '').includes('successfully sent'),
+        /C-0x.*successfully sent/.test(raw ?? ''),
+      );
+      expect(pooler.fixture.logs.map(({ raw }) => raw ?? '').join('\n')).toMatch(
+        /LOG S-0x[\da-f]+: peer-2@127\.0\.0\.1:\d+ closing because: successfully sent cancel request/,
       );
       expect(line.raw).toMatch(
         /LOG C-0x[\da-f]+: peer-2@127\.0\.0\.1:\d+ closing because: successfully sent cancel request \(age=0s\)$/,
