@@ -110,7 +110,7 @@ export class UserLookups {
    * an answer: yes, unless its user has just been asked for many times, or many are being asked for.
    */
   mayRenew(source: AuthQuerySource, user: string): boolean {
-    const key = keyOf(source, user);
+    const key = questionKey(source, user);
     // To join a question costs nothing.
     return this.#jobs.has(key) || (this.#jobs.size < BUSY_LOOKUPS && this.#renewals.take(key));
   }
