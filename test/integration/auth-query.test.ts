@@ -12,6 +12,7 @@ import {
 import { failedLogin, refuse, sessionUser } from '../support/login-outcome.ts';
 import { refusedWith } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { RENEWAL_BURST, RENEWAL_INTERVAL_MS } from '../../src/auth/user-lookups.ts';
 
 const postgres = sharedPostgres();
@@ -437,7 +438,15 @@ describe('what auth_query has answered', () => {
   it('is asked once for clients that come at the same time', async () => {
     const before = await counter.count('aq_scram');
     await withAuthQuery(postgres, { settings }, async (pooler) => {
+      const answer = await counter.holdUp();
       const logins = Array.from({ length: 20 }, () => sessionUser(pooler, SCRAM_USER));
+      await waitFor('all of them to wait', async () => {
+        const rows = await pooler.console("SHOW LISTS WHERE list = 'login_clients'");
+        return rows[0]?.['items'] === '20';
+      });
+      // Whatever they have sent has been read by the next answer.
+      await pooler.console('SHOW VERSION');
+      await answer();
       expect(new Set(await Promise.all(logins))).toEqual(new Set(['aq_scram']));
       expect(await counter.count('aq_scram')).toBe(before + 1);
     });

@@ -105,6 +105,14 @@ export class QueryCounter {
     return Number(rows[0]?.['n']);
   }
 
+  /** Lets every question wait. @returns a function that lets them go on. */
+  async holdUp(): Promise<() => Promise<void>> {
+    const holder = await this.#postgres.login();
+    await holder.query('BEGIN');
+    await holder.query(`LOCK TABLE ${this.#table}.asked IN EXCLUSIVE MODE`);
+    return () => holder.close();
+  }
+
   /** Waits until a name has been asked for so often. */
   async waitForCount(name: string, expected: number): Promise<void> {
     await waitFor(
