@@ -1,9 +1,20 @@
 import * as frontend from '../support/frontend-messages.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { describeConformance } from './conformance.ts';
+import type { Stage } from './stage.ts';
 
 /** Makes names of a prepared object; each scenario has its own. */
 const TABLE = 'pg_temp.cf_rows';
+
+/** Waits until PostgreSQL is within `SELECT pg_sleep(60)`, and has sent what comes before. */
+async function waitUntilAsleep(stage: Stage): Promise<void> {
+  await waitFor('the query to sleep', async () => {
+    const rows = await stage.place.postgres.query(
+      "SELECT 1 AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND wait_event = 'PgSleep'",
+    );
+    return rows.length > 0;
+  });
+}
 
 describeConformance({
   name: 'session mode',
@@ -131,7 +142,7 @@ describeConformance({
         const client = await stage.enter('a');
         const pid = await client.ask1('SELECT pg_backend_pid()');
         client.ask('SELECT pg_sleep(60)');
-        await stage.waitForPool({ sv_active: 1 });
+        await waitUntilAsleep(stage);
         await stage.place.postgres.query(`SELECT pg_terminate_backend(${pid})`);
         await client.readToEnd();
         await stage.log(/S-0x.*closing because/, /C-0x.*closing because/);
@@ -168,13 +179,7 @@ describeConformance({
         const client = await stage.enter('a');
         await client.query('SELECT 1 AS one');
         client.ask('SELECT pg_sleep(60)');
-        await stage.waitForPool({ sv_active: 1 });
-        await waitFor('the query to run', async () => {
-          const rows = await stage.place.postgres.query(
-            "SELECT 1 AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'",
-          );
-          return rows.length > 0;
-        });
+        await waitUntilAsleep(stage);
         await client.cancel();
         await client.readAnswer();
         await client.query('SELECT 2 AS two');
