@@ -10,9 +10,17 @@ import { convertCommand } from './app/convert-command.ts';
 import { isDaemonChild, reportStart, startDaemon } from './app/daemon.ts';
 import { checkUnixSocketFree } from './app/listeners.ts';
 import { systemPasswordReader } from './app/password-reader.ts';
-import { checkPidfile, removePidfile, writePidfile } from './app/pidfile.ts';
+import {
+  checkPidfile,
+  checkPidfileWritable,
+  removePidfile,
+  replacePidfile,
+  restorePidfile,
+  writePidfile,
+} from './app/pidfile.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
 import { findStartProblems } from './app/start-problems.ts';
+import { OldProcess } from './app/take-over.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
 import { asError } from './app/system-error.ts';
 import { TlsSetupError } from './app/tls-setup.ts';
@@ -247,21 +255,51 @@ async function runInBackground(args: RunArguments, { pidfile }: Settings): Promi
 }
 
 /** Takes what another process might hold, and begins to work. */
-async function start(app: App, { settings }: Config, logger: RootLogger): Promise<void> {
+async function start(
+  app: App,
+  { settings }: Config,
+  { reboot }: RunArguments,
+  logger: RootLogger,
+): Promise<void> {
   const { pidfile } = settings;
   if (process.getuid?.() === 0) {
     const problem = 'running as root: set user, or start with -u';
     logger.warn('config_warning', { problem });
   }
+  const old = reboot ? await OldProcess.find(settings, process.versions.node, logger) : null;
+  if (old !== null) {
+    await replace(app, old, pidfile);
+    return;
+  }
   await checkUnixSocketFree(settings);
   if (pidfile !== '' && checkPidfile(pidfile)) {
     logger.info('config_warning', { problem: 'stale pidfile, removing', pidfile });
   }
-  await app.start(() => {
+  await app.start({ replaces: false }, () => {
     if (pidfile !== '') {
       writePidfile(pidfile, process.pid);
     }
   });
+}
+
+/** Begins to work in place of a process that runs, which then is told to end. */
+async function replace(app: App, old: OldProcess, pidfile: string): Promise<void> {
+  if (pidfile !== '') {
+    checkPidfileWritable(pidfile);
+  }
+  await app.start({ replaces: true }, () => {
+    if (pidfile !== '') {
+      replacePidfile(pidfile, process.pid);
+    }
+  });
+  if (old.removesFiles) {
+    app.keepFiles(() => {
+      if (pidfile !== '') {
+        restorePidfile(pidfile, process.pid);
+      }
+    });
+  }
+  await old.shutDown();
 }
 
 /** Builds everything that can be built before a socket is opened. */
@@ -329,7 +367,7 @@ async function run(args: RunArguments): Promise<void> {
   });
   listenToProcess(app, logger, notifier);
   try {
-    await start(app, config, logger);
+    await start(app, config, args, logger);
   } catch (error) {
     logFailure(args, logger, asError(error).message);
     app.stop(1);

@@ -8,7 +8,7 @@ import type { LogFormat, RootLogger } from '../log/logger.ts';
 import { MetricsService } from '../metrics/metrics-service.ts';
 import { TICK_MS } from '../pool/janitor.ts';
 import { expectedFileCount, readFileLimit } from './file-limit.ts';
-import { Listeners } from './listeners.ts';
+import { Listeners, type OpenOptions } from './listeners.ts';
 import { PoolerControl } from './pooler-control.ts';
 import { Pooler, type PoolerEnvironment } from './pooler.ts';
 import { Statistics } from './statistics.ts';
@@ -49,6 +49,9 @@ const SPOKEN_VERSION = '1.25.2';
 
 /** Exit code after a broken pool-level invariant, for the supervisor to restart. */
 export const EXIT_INVARIANT = 70;
+
+/** How often files are looked for that another process may remove, in ms. */
+const FILES_PERIOD_MS = 50;
 
 /** Tells what the lines of the log look like: the setting decides, else the kind of file. */
 export function logFormatOf({ file, settings }: Config): LogFormat {
@@ -107,7 +110,7 @@ export class App {
    * @param onListening - Called once the sockets are open; what it throws ends the start.
    * @throws when there is nothing to listen on.
    */
-  async start(onListening: () => void): Promise<void> {
+  async start(options: OpenOptions, onListening: () => void): Promise<void> {
     const { logger } = this.#environment;
     for (const warning of this.#pooler.config.warnings) {
       logger.warn('config_warning', { problem: warning });
@@ -115,12 +118,10 @@ export class App {
     this.#logFileLimit();
     this.#pooler.tls.tellExpiries();
     const { settings } = this.#pooler;
-    await this.#listeners.open(settings);
+    await this.#listeners.open(settings, options);
     onListening();
-    await this.#metrics.open({
-      host: settings.metricsListenAddr,
-      port: settings.metricsListenPort,
-    });
+    const { metricsListenAddr: host, metricsListenPort: port } = settings;
+    await this.#metrics.open({ host, port }, options.replaces);
     this.#timers.push(
       this.#environment.every(TICK_MS, () => {
         this.#guard(() => {
@@ -134,6 +135,21 @@ export class App {
     this.#startStats();
     const { packageVersion: version, nodeVersion: node } = this.#environment;
     logger.info('process_up', { version, speaks: SPOKEN_VERSION, node });
+  }
+
+  /**
+   * From now on puts files back that the process before this one removes at its end by their names,
+   * although they are no longer its own.
+   *
+   * @param restorePidfile - does that for the pidfile.
+   */
+  keepFiles(restorePidfile: () => void): void {
+    const restore = (): void => {
+      this.#listeners.restoreFiles();
+      restorePidfile();
+    };
+    restore();
+    this.#timers.push(this.#environment.every(FILES_PERIOD_MS, restore));
   }
 
   #logFileLimit(): void {

@@ -8,6 +8,8 @@ export interface RunArguments {
   readonly verbose: number;
   readonly quiet: boolean;
   readonly daemon: boolean;
+  /** Whether to take over from the process that runs, if there is one. */
+  readonly reboot: boolean;
   /** System user to run as; `null` leaves it to the setting `user`. */
   readonly user: string | null;
 }
@@ -36,16 +38,13 @@ listen_port. A file called check or convert is written ./check or ./convert.
 Options:
   -d, --daemon      run in the background; needs the setting pidfile
   -q, --quiet       write no log to standard error
+  -R, --reboot      take over from the process that runs, refusing no connection;
+                    needs unix_socket_dir, and so_reuseport in both
   -u, --user=NAME   run as this system user
   -v, --verbose     log more; may be repeated
   -V, --version     show the version, then exit
   -h, --help        show this help, then exit
 `;
-
-/** What to do instead of a takeover, which would have to pass descriptors between processes. */
-const NO_REBOOT =
-  'option -R, --reboot is not supported: set so_reuseport, start the new process beside the old ' +
-  'one, then give SHUTDOWN WAIT_FOR_CLIENTS on the console of the old one';
 
 /** Words that are commands when they stand first. */
 const COMMANDS = ['check', 'convert'] as const;
@@ -92,9 +91,6 @@ export function readArguments(args: readonly string[]): Arguments {
   }
   const given = (wanted: string): readonly GivenOption[] =>
     options.filter(({ letter }) => letter === wanted);
-  if (given('R').length > 0) {
-    return { kind: 'wrong', problem: NO_REBOOT };
-  }
   const [file, ...more] = operands;
   const command = COMMANDS.find((word) => word === file);
   if (command !== undefined) {
@@ -109,6 +105,7 @@ export function readArguments(args: readonly string[]): Arguments {
     verbose: given('v').length,
     quiet: given('q').length > 0,
     daemon: given('d').length > 0,
+    reboot: given('R').length > 0,
     user: given('u').at(-1)?.value ?? null,
   };
 }

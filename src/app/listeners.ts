@@ -39,14 +39,25 @@ function unixSocketPath(directory: string, port: number): string {
  * @throws Error when somebody accepts connections on it.
  */
 export async function checkUnixSocketFree(settings: Settings): Promise<void> {
-  const { unixSocketDir: directory, listenPort } = settings;
-  const isInherited = inheritedSockets(process.env, process.pid).length > 0;
-  if (directory === '' || listenPort === 0 || isInherited) {
-    return;
-  }
-  if (await isUnixSocketAlive(unixSocketPath(directory, listenPort))) {
+  const path = findUnixSocket(settings);
+  if (path !== null && (await isUnixSocketAlive(path))) {
     throw new Error('unix socket is in use, cannot continue');
   }
+}
+
+/** The path of our unix socket, the same each time; `null` where there is none to be. */
+export function findUnixSocket(settings: Settings): string | null {
+  const { unixSocketDir: directory, listenPort } = settings;
+  const isInherited = inheritedSockets(process.env, process.pid).length > 0;
+  return directory === '' || listenPort === 0 || isInherited
+    ? null
+    : unixSocketPath(directory, listenPort);
+}
+
+/** How {@link Listeners.open} goes about it. */
+export interface OpenOptions {
+  /** Whether a process that runs is to be replaced: beside its TCP ports, in place of its unix socket. */
+  readonly replaces: boolean;
 }
 
 /** The listening sockets of the process. */
@@ -69,12 +80,13 @@ export class Listeners {
 
   /**
    * Opens all sockets that the settings ask for, or takes those that a service manager passed on.
-   * A single address that cannot be used is a warning.
+   * A single address that cannot be used is a warning, unless a process that runs is to be replaced.
+   * The unix socket comes last: when that is open, all is.
    *
    * @throws when a name has no address, when no TCP address can be used, when the unix socket
    * cannot, or when there is none.
    */
-  async open(settings: Settings): Promise<void> {
+  async open(settings: Settings, { replaces }: OpenOptions): Promise<void> {
     const inherited = inheritedSockets(process.env, process.pid);
     if (inherited.length > 0) {
       await this.#openInherited(inherited, settings);
@@ -85,9 +97,9 @@ export class Listeners {
         `so_reuseport needs Node.js 22.12 or newer; this is Node.js ${process.versions.node}`,
       );
     }
-    const port = await this.#openTcp(settings);
+    const port = await this.#openTcp(settings, replaces);
     if (settings.unixSocketDir !== '') {
-      await this.#openUnix(settings, port);
+      await this.#openUnix(settings, port, replaces);
     }
     if (this.#open.length === 0) {
       throw new Error('nowhere to listen on');
@@ -95,7 +107,7 @@ export class Listeners {
   }
 
   /** @returns the port, also where any free one was asked for. */
-  async #openTcp(settings: Settings): Promise<number> {
+  async #openTcp(settings: Settings, replaces: boolean): Promise<number> {
     const { listenAddr, soReuseport: reusePort } = settings;
     let port = settings.listenPort;
     const failures: Error[] = [];
@@ -111,6 +123,9 @@ export class Listeners {
           // A mistake, not a passing state.
           throw unknown;
         }
+        if (replaces) {
+          throw new Error(replaceFailure(`${host}:${String(port)}`, error), { cause: error });
+        }
         this.#logger.warn('listen_failed', { address: host, port, error: systemErrorText(error) });
       }
     }
@@ -123,12 +138,12 @@ export class Listeners {
     return port;
   }
 
-  async #openUnix(settings: Settings, port: number): Promise<void> {
+  async #openUnix(settings: Settings, port: number, replaces: boolean): Promise<void> {
     const path = unixSocketPath(settings.unixSocketDir, port);
     const gid = socketGroup(settings.unixSocketGroup);
     const mode = settings.unixSocketMode;
     try {
-      await this.#listen({ kind: 'unix', path, port, mode, gid }, settings);
+      await this.#listen({ kind: 'unix', path, port, mode, gid, replaces }, settings);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) {
         // Says by itself what is wrong.
@@ -251,6 +266,13 @@ export class Listeners {
     }
   }
 
+  /** Puts files of unix sockets back that another process has removed. */
+  restoreFiles(): void {
+    for (const listener of this.#open) {
+      listener.restoreFile();
+    }
+  }
+
   /** Closes the TCP sockets; unix sockets stay. */
   closeTcp(): void {
     const isTcp = (listener: Listener): boolean => listener.address !== null;
@@ -269,6 +291,17 @@ export class Listeners {
     }
     this.#open = [];
   }
+}
+
+/** Why an address cannot be shared with the process that is to be replaced. */
+function replaceFailure(address: string, error: unknown): string {
+  const why = systemErrorText(error);
+  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  const advice = isTaken
+    ? '; the running process must have been started with so_reuseport, by the same system user. ' +
+      'Stop it first, then start without -R'
+    : '';
+  return `cannot take over ${address}: ${why}${advice}`;
 }
 
 /** The path of a unix socket, empty when it cannot be told; `null` for TCP. */

@@ -1,4 +1,12 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
 import { systemErrorText } from '../base/system-error-text.ts';
 
 /**
@@ -38,6 +46,43 @@ export function writePidfile(file: string, pid: number): void {
     writeFileSync(file, `${String(pid)}\n`, { flag: 'wx', mode: 0o644 });
   } catch (error) {
     throw openFailure(file, error);
+  }
+}
+
+/**
+ * Makes sure that {@link replacePidfile} will be able to write `file`; changes nothing.
+ *
+ * @throws Error when it cannot be written.
+ */
+export function checkPidfileWritable(file: string): void {
+  try {
+    accessSync(existsSync(file) ? file : path.dirname(file), constants.W_OK);
+  } catch (error) {
+    throw openFailure(file, error);
+  }
+}
+
+/**
+ * Writes our process id to `file` in place of that of the process before us.
+ *
+ * @throws Error when it cannot be written.
+ */
+export function replacePidfile(file: string, pid: number): void {
+  try {
+    writeFileSync(file, `${String(pid)}\n`, { mode: 0o644 });
+  } catch (error) {
+    throw openFailure(file, error);
+  }
+}
+
+/** Writes our process id to `file` when that has gone. Never throws. */
+export function restorePidfile(file: string, pid: number): void {
+  try {
+    if (!existsSync(file)) {
+      writePidfile(file, pid);
+    }
+  } catch {
+    // It is tried again.
   }
 }
 

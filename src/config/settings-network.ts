@@ -51,7 +51,7 @@ export const NETWORK_SETTINGS = {
   so_reuseport: onOff({
     default: false,
     reloadable: false,
-    doc: 'Let several processes listen on the same TCP port; the system spreads the connections. Needs Node.js 22.12 or newer. Each process needs its own unix_socket_dir and pidfile.',
+    doc: 'Let several processes listen on the same TCP port; the system spreads the connections. Needs Node.js 22.12 or newer. Each process needs its own unix_socket_dir and pidfile, but for one that replaces another by -R.',
   }),
   max_packet_size: size({
     default: INT_MAX,

@@ -13,6 +13,11 @@ export const LOG_EVENTS = {
   signal_received: 'the process got a signal it acts on',
   suspend_abandoned: 'the last console has gone during SUSPEND, so all goes on',
   shutdown_started: 'a shutdown was asked for; `mode` says which',
+  takeover_not_needed: '`-R` was given, and no process runs that it could take over from',
+  takeover_started: 'a process runs and can be replaced, as `-R` asks; nothing has changed yet',
+  takeover_done: 'the process before has been told to shut down, and ends with its last client',
+  takeover_incomplete:
+    'the process before could not be told to shut down: it must be ended by hand, unless it has gone',
   start_failed: 'the process cannot start and is about to exit',
   log_file_failed: '`logfile` could not be opened or written',
   syslog_failed: 'syslog could not be reached, or does not take lines',

@@ -70,6 +70,17 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   process_stopped: plain(
     ({ code, drained }) => DRAINED_TEXTS[show(drained)] ?? `exiting with code ${show(code)}`,
   ),
+  takeover_not_needed: plain(() => 'old process not found, try to continue normally'),
+  takeover_started: plain(
+    ({ unix, version }) => `old process found on unix:${path(unix)}, taking over: ${show(version)}`,
+  ),
+  takeover_done: plain(
+    () => 'old process accepts no more connections, it ends when its last client has left',
+  ),
+  takeover_incomplete: plain(
+    ({ error }) =>
+      `old process does not shut down, end it by hand once its clients have left: ${show(error)}`,
+  ),
   suspend_abandoned: plain(() => 'admin disappeared when suspended, doing RESUME'),
   start_failed: plain(({ error }) => show(error)),
   log_file_failed: plain(

@@ -6,7 +6,9 @@ import { setDeferAccept } from './socket-options.ts';
 import {
   grantAccess,
   isAbstract,
+  nextSocketPath,
   removeDeadSocket,
+  SocketFile,
   withClosedMode,
   type UnixAccess,
 } from './unix-socket.ts';
@@ -25,6 +27,8 @@ export type ListenTarget =
       readonly path: string;
       /** The port that the path is named after. */
       readonly port: number;
+      /** Whether it takes the place of a socket that is in use; not for abstract names. */
+      readonly replaces: boolean;
     } & UnixAccess)
   | {
       /** A socket that listens already, passed on by the process that started this one. */
@@ -48,10 +52,13 @@ type WhereToListen = net.ListenOptions & { readonly fd?: number; readonly reuseP
 export class Listener {
   readonly target: ListenTarget;
   readonly #server: net.Server;
+  /** Null for what has none. */
+  readonly #file: SocketFile | null;
 
-  private constructor(target: ListenTarget, server: net.Server) {
+  private constructor(target: ListenTarget, server: net.Server, file: SocketFile | null) {
     this.target = target;
     this.#server = server;
+    this.#file = file;
   }
 
   /**
@@ -60,8 +67,9 @@ export class Listener {
    * @throws the error of the system, for example EADDRINUSE.
    */
   static async open(target: ListenTarget, options: ListenOptions): Promise<Listener> {
+    const path = pathToBind(target);
     if (target.kind === 'unix') {
-      await removeDeadSocket(target.path, target.port);
+      await removeDeadSocket(path, target.port);
     }
     const server = net.createServer({
       pauseOnConnect: true,
@@ -72,7 +80,7 @@ export class Listener {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       const listen = (): void => {
-        server.listen({ ...whereToListen(target), backlog: options.backlog }, () => {
+        server.listen({ ...whereToListen(target, path), backlog: options.backlog }, () => {
           server.off('error', reject);
           server.on('error', options.onAcceptError);
           resolve();
@@ -80,20 +88,17 @@ export class Listener {
       };
       if (target.kind === 'unix') {
         // A path is bound before listen() returns.
-        withClosedMode(target.path, listen);
+        withClosedMode(path, listen);
       } else {
         listen();
       }
     });
-    if (target.kind === 'unix') {
-      try {
-        grantAccess(target.path, target);
-      } catch (error) {
-        server.close();
-        throw error;
-      }
+    try {
+      return new Listener(target, server, makeFile(target, path));
+    } catch (error) {
+      server.close();
+      throw error;
     }
-    return new Listener(target, server);
   }
 
   /** The port it listens on, also where any free one was asked for; 0 for a unix socket. */
@@ -119,13 +124,48 @@ export class Listener {
     }
   }
 
-  /** Stops accepting. Connections that stand are not touched. */
+  /** Puts the file of a unix socket back that another process has removed; see SocketFile. */
+  restoreFile(): void {
+    this.#file?.restore();
+  }
+
+  /**
+   * Stops accepting. Connections that stand are not touched. A unix socket whose place another
+   * process has taken just stays, out of reach.
+   */
   close(): void {
+    if (this.#file?.isReplaced === true) {
+      // Node.js would remove the file by its name.
+      this.#server.unref();
+      return;
+    }
     this.#server.close();
+    this.#file?.remove();
   }
 }
 
-function whereToListen(target: ListenTarget): WhereToListen {
+/** The path that a unix socket is bound to; empty for others. */
+function pathToBind(target: ListenTarget): string {
+  if (target.kind !== 'unix') {
+    return '';
+  }
+  return target.replaces ? nextSocketPath(target.path, process.pid) : target.path;
+}
+
+/** Opens the file of a unix socket to those who may connect, in its final place. */
+function makeFile(target: ListenTarget, path: string): SocketFile | null {
+  if (target.kind !== 'unix') {
+    return null;
+  }
+  grantAccess(path, target);
+  if (isAbstract(path)) {
+    return null;
+  }
+  return target.replaces ? SocketFile.replacing(target.path, path) : SocketFile.bound(path);
+}
+
+/** @param path - of a unix socket. */
+function whereToListen(target: ListenTarget, path: string): WhereToListen {
   switch (target.kind) {
     case 'tcp': {
       const { host, port, reusePort } = target;
@@ -133,7 +173,7 @@ function whereToListen(target: ListenTarget): WhereToListen {
       return reusePort ? { ...where, reusePort } : where;
     }
     case 'unix':
-      return isAbstract(target.path) ? abstractToListenOn(target.path) : { path: target.path };
+      return isAbstract(path) ? abstractToListenOn(path) : { path };
     case 'inherited':
       return { fd: target.fd };
   }

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, existsSync, unlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { openSocket } from './abstract-socket.ts';
 
 /** Who may connect through the file of a Unix socket. */
@@ -80,4 +90,89 @@ export function grantAccess(path: string, { mode, gid }: UnixAccess): void {
     chownSync(path, -1, gid);
   }
   chmodSync(path, mode);
+}
+
+/**
+ * The name that a socket is bound under before it takes the place of another one: in the same
+ * directory, and never longer than the final name, which may be as long as the system allows.
+ */
+export function nextSocketPath(path: string, pid: number): string {
+  return join(dirname(path), `.s.${String(pid)}`);
+}
+
+/**
+ * The file of a socket that listens, by which others find it. Another process may put a socket of
+ * its own in the same place, and that one is to be left alone.
+ */
+export class SocketFile {
+  readonly #path: string;
+  /** The path that the socket is bound to; Node.js removes it when the socket is closed. */
+  readonly #boundPath: string;
+  readonly #stamp: string | null;
+
+  private constructor(path: string, boundPath: string) {
+    this.#path = path;
+    this.#boundPath = boundPath;
+    this.#stamp = stampOf(path);
+  }
+
+  /** The file of a socket that was bound to `path`. */
+  static bound(path: string): SocketFile {
+    return new SocketFile(path, path);
+  }
+
+  /**
+   * Gives the socket bound to `from` the name `path`, in place of the socket that has it: at no
+   * moment is there none. @throws the error of the system.
+   */
+  static replacing(path: string, from: string): SocketFile {
+    renameSync(from, path);
+    return new SocketFile(path, from);
+  }
+
+  /**
+   * Puts the file back when it has gone, for a socket that took the place of another one: from a
+   * second name, which the first call gives it. Never throws.
+   */
+  restore(): void {
+    try {
+      if (existsSync(this.#path)) {
+        if (!existsSync(this.#boundPath) && !this.isReplaced) {
+          linkSync(this.#path, this.#boundPath);
+        }
+      } else if (existsSync(this.#boundPath)) {
+        linkSync(this.#boundPath, this.#path);
+      }
+    } catch {
+      // The next call tries again.
+    }
+  }
+
+  /** Whether the file of another socket has come into this place. */
+  get isReplaced(): boolean {
+    const stamp = stampOf(this.#path);
+    return stamp !== null && stamp !== this.#stamp;
+  }
+
+  /** Removes the file, unless it is that of another socket. Never throws. */
+  remove(): void {
+    if (this.isReplaced) {
+      return;
+    }
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // The next start finds that nobody listens on it.
+    }
+  }
+}
+
+/** What tells a file from any other one while a socket is bound to it; null where there is none. */
+function stampOf(path: string): string | null {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${String(dev)}:${String(ino)}`;
+  } catch {
+    return null;
+  }
 }

@@ -6,6 +6,7 @@ import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { refusalOf } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
+import { Visitors } from '../support/visitors.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const postgres = sharedPostgres();
@@ -13,50 +14,10 @@ const target = { host: postgres.host, port: postgres.port, dbname: postgres.data
 const hasReusePort = canReusePort(process.versions.node);
 const account = { user: 'postgres', database: 'app' };
 
-/** Clients that come, ask and go, again and again. */
-const WORKERS = 4;
-
 function start(settings: Readonly<Record<string, unknown>>): Promise<PoolerFixture> {
   return startPooler({
     config: { maitred: { pool_mode: 'transaction', ...settings }, databases: { app: target } },
   });
-}
-
-/** A small load of short visits. */
-class Visitors {
-  readonly problems: string[] = [];
-  count = 0;
-  readonly #port: number;
-  readonly #workers: Promise<void>[];
-  #isOver = false;
-
-  constructor(port: number) {
-    this.#port = port;
-    this.#workers = Array.from({ length: WORKERS }, () => this.#work());
-  }
-
-  async waitForMore(count: number): Promise<void> {
-    const goal = this.count + count;
-    await waitFor(`${String(count)} more visits`, () => this.count >= goal, { timeoutMs: 30_000 });
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all(this.#workers);
-  }
-
-  async #work(): Promise<void> {
-    while (!this.#isOver) {
-      try {
-        const client = await RawClient.login({ port: this.#port }, account);
-        await client.query('SELECT 1');
-        await client.close();
-        this.count++;
-      } catch (error) {
-        this.problems.push(String(error));
-      }
-    }
-  }
 }
 
 describe('an online restart', () => {
@@ -72,7 +33,7 @@ describe('an online restart', () => {
       try {
         const staying = await old.login(account);
         await staying.query('BEGIN');
-        const visitors = new Visitors(old.port);
+        const visitors = new Visitors(old.target, account);
         await visitors.waitForMore(20);
         next = await start({ so_reuseport: 1, listen_port: old.port });
         await visitors.waitForMore(20);

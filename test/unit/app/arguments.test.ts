@@ -7,6 +7,7 @@ const RUN = {
   verbose: 0,
   quiet: false,
   daemon: false,
+  reboot: false,
   user: null,
 } as const;
 
@@ -39,6 +40,8 @@ describe('readArguments', () => {
     [['-hV'], { kind: 'help' }],
     [['--vers', '-x', '--nope'], { kind: 'version' }],
     [['-R', '-V'], { kind: 'version' }],
+    [['-R', 'f.ini'], { ...RUN, reboot: true }],
+    [['f.ini', '--reb', '-d'], { ...RUN, daemon: true, reboot: true }],
   ])('understands %j', (args, expected) => {
     expect(readArguments(args)).toEqual(expected);
   });
@@ -53,7 +56,7 @@ describe('readArguments', () => {
     [['check', '-v', 'a'], 'check takes no options'],
     [['-q', 'convert', 'a'], 'convert takes no options'],
     [['check', '-d', 'f.ini'], 'check takes no options'],
-    [['-R', 'f.ini'], 'set so_reuseport, start the new process beside the old one'],
+    [['check', '-R', 'f.ini'], 'check takes no options'],
     [['-u'], "option requires an argument -- 'u'"],
     [['-qu'], "option requires an argument -- 'u'"],
     [['--user'], "option '--user' requires an argument"],
@@ -75,5 +78,6 @@ describe('readArguments', () => {
   it('names its commands in the help', () => {
     expect(USAGE).toContain('maitred check CONFIG_FILE');
     expect(USAGE).toContain('maitred convert PGBOUNCER_INI');
+    expect(USAGE).toContain('-R, --reboot');
   });
 });

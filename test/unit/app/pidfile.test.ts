@@ -3,7 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkPidfile, removePidfile, writePidfile } from '../../../src/app/pidfile.ts';
+import {
+  checkPidfile,
+  checkPidfileWritable,
+  removePidfile,
+  replacePidfile,
+  restorePidfile,
+  writePidfile,
+} from '../../../src/app/pidfile.ts';
 
 let directory = '';
 let file = '';
@@ -81,5 +88,40 @@ describe('removePidfile', () => {
     removePidfile(file, 1);
     expect(existsSync(file)).toBe(false);
     removePidfile(file, 1);
+  });
+});
+
+describe('replacePidfile', () => {
+  it.each(['123456\n', ''])('writes our number in place of %j', (before) => {
+    writeFileSync(file, before);
+    checkPidfileWritable(file);
+    replacePidfile(file, 42);
+    expect(readFileSync(file, 'utf8')).toBe('42\n');
+  });
+
+  it('writes our number where there is no file', () => {
+    checkPidfileWritable(file);
+    expect(existsSync(file)).toBe(false);
+    replacePidfile(file, 42);
+    expect(readFileSync(file, 'utf8')).toBe('42\n');
+  });
+
+  it('says what is wrong, before and then', () => {
+    const nowhere = path.join(directory, 'nowhere', 'pid');
+    for (const attempt of [checkPidfileWritable, replacePidfile]) {
+      expect(() => {
+        attempt(nowhere, 42);
+      }).toThrow(`could not open pidfile '${nowhere}': No such file or directory`);
+    }
+  });
+});
+
+describe('restorePidfile', () => {
+  it('writes our number where the file has gone, and leaves any other alone', () => {
+    restorePidfile(file, 42);
+    expect(readFileSync(file, 'utf8')).toBe('42\n');
+    restorePidfile(file, 43);
+    expect(readFileSync(file, 'utf8')).toBe('42\n');
+    restorePidfile(path.join(directory, 'nowhere', 'pid'), 42);
   });
 });

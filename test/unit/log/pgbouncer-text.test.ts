@@ -30,6 +30,22 @@ const PROCESS: readonly Case[] = [
   ['listening', { address: '::', port: 6432 }, 'listening on [::]:6432'],
   ['listening', { unix: '/tmp/.s.PGSQL.6432' }, 'listening on unix:/tmp/.s.PGSQL.6432'],
   ['listening', { unix: '\0x/.s.PGSQL.6432' }, 'listening on unix:@x/.s.PGSQL.6432'],
+  ['takeover_not_needed', {}, 'old process not found, try to continue normally'],
+  [
+    'takeover_started',
+    { unix: '/tmp/.s.PGSQL.6432', version: 'PgBouncer 1.23.1' },
+    'old process found on unix:/tmp/.s.PGSQL.6432, taking over: PgBouncer 1.23.1',
+  ],
+  [
+    'takeover_done',
+    {},
+    'old process accepts no more connections, it ends when its last client has left',
+  ],
+  [
+    'takeover_incomplete',
+    { error: 'syntax error' },
+    'old process does not shut down, end it by hand once its clients have left: syntax error',
+  ],
   ['syslog_failed', { error: 'ENOENT' }, 'Cannot send to syslog: ENOENT'],
   ['socket_option_failed', { error: 'EINVAL' }, 'socket option could not be set: EINVAL'],
   [
