@@ -112,6 +112,7 @@ const PGBOUNCER_DEFAULTS = {
 const SETTING_NOTES = {
   application_name_add_host: ['same', 'once, at login'],
   auth_file: ['same', 'a truncated secret opens no account; read again on RELOAD'],
+  auth_ldap_options: ['better', 'SHOW CONFIG hides it: it may hold a password'],
   client_login_timeout: ['same', 'also while the first server connection is awaited'],
   conffile: ['same', 'SET names the file that the next RELOAD reads'],
   dns_max_ttl: ['same', 'servers on an address that vanished are replaced as they become free'],

@@ -33,9 +33,9 @@ import { WaitingLogins } from './waiting-logins.ts';
 /** User that everybody is on the console when `auth_type` is `any`. */
 export const CONSOLE_USER = 'pgbouncer';
 
-/** Whether a text seems to hold a password. */
+/** Whether a text seems to hold a password, by its name or as a part of a URL. */
 function mayHoldSecret(text: string): boolean {
-  return /passw|pwd|secret/i.test(text);
+  return /passw|pwd|secret|:\/\/[^\s@'/]*@/i.test(text);
 }
 
 /** Hides a command that is repeated in an error text and seems to hold a password. */

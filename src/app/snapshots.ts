@@ -174,7 +174,10 @@ export class Snapshots {
     return rows;
   }
 
-  /** All known users: those of the files, those who came in, and the console's own. */
+  /**
+   * All known users: those of the files, those who came in, forced ones, those who ask `auth_query`,
+   * and the console's own. As in PgBouncer, a name is not known for being tried.
+   */
   users(): UserSnapshot[] {
     const { registry, settings, config } = this.#pooler;
     return [...this.#userNames()].map((name): UserSnapshot => {
@@ -200,14 +203,35 @@ export class Snapshots {
 
   #userNames(): Set<string> {
     const { registry, credentials, config } = this.#pooler;
-    const forced = [...config.databases.values()].flatMap(({ user }) => user ?? []);
+    const named = [...registry.databases.values()].flatMap(({ config: { user, authUser } }) =>
+      [user ?? '', authUser ?? ''].filter((name) => name !== ''),
+    );
     return new Set([
-      ...registry.users.keys(),
+      ...this.#presentUserNames(),
       ...credentials.userNames,
       ...config.users.keys(),
-      ...forced,
+      ...named,
       CONSOLE_USER,
     ]);
+  }
+
+  /** Users with a pool or with a client whose login is over. */
+  #presentUserNames(): string[] {
+    const { registry, logins, admissions } = this.#pooler;
+    const loginCounts = new Map<string, number>();
+    for (let end = logins.head; end !== null; end = end.listNext) {
+      const client = admissions.clientOf(end);
+      const name = client?.identity?.user.name;
+      if (name !== undefined && client?.isCounted === true) {
+        loginCounts.set(name, (loginCounts.get(name) ?? 0) + 1);
+      }
+    }
+    const present = [...registry.users.values()].filter(
+      ({ name, clientCount, poolCount }) =>
+        poolCount > 0 || clientCount > (loginCounts.get(name) ?? 0),
+    );
+    const ofConsoles = [...admissions.consoles].flatMap(({ identity }) => identity?.user ?? []);
+    return [...present, ...ofConsoles].map(({ name }) => name);
   }
 
   /** All configured peers. */

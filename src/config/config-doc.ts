@@ -40,6 +40,7 @@ peers:
 - The database \`*\` (in quotes) is the template for names that have no entry of their own. The names \`pgbouncer\` and \`maitred\` are reserved for the console.
 - A setting that is **not supported yet** may be given with its default only; any other value is refused.
 - \`\${NAME}\` in a value is replaced by the environment variable NAME, which must be set; \`$\${\` stands for a plain \`\${\`. Inside brackets such a value needs quotes.
+- What several entries have in common may be written once, with an anchor (\`&name\`), and be named again (\`*name\`) or merged (\`<<: *name\`): keys of the entry itself win.
 - A password may be kept elsewhere: \`password: { file: PATH }\` or \`password: { env: NAME }\`. One line end at the end of the file is dropped.
 
 ## pgbouncer.ini

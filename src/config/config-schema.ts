@@ -11,31 +11,52 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 /** A text that an environment variable completes: what it holds is not known to the editor. */
 const VARIABLE: JsonSchema = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}' };
 
+/** Matches words in upper or lower case, with blanks around them, as the pooler takes them. */
+function anyCase(words: readonly string[]): JsonSchema {
+  const spelt = words.map((word) =>
+    word.replace(/[a-z]|[^\w]/g, (character) =>
+      /[a-z]/.test(character) ? `[${character}${character.toUpperCase()}]` : `\\${character}`,
+    ),
+  );
+  return { type: 'string', pattern: `^\\s*(${spelt.join('|')})\\s*$` };
+}
+
+const SWITCHES = ['on', 'off', 'true', 'false', 'yes', 'no'];
+
 const DEFINITIONS = {
   variable: VARIABLE,
   switch: {
     anyOf: [
       { type: 'boolean' },
-      { enum: [0, 1, '0', '1', 'on', 'off', 'true', 'false', 'yes', 'no'] },
+      { enum: [0, 1, '0', '1', ...SWITCHES] },
+      anyCase(['0', '1', ...SWITCHES]),
       { $ref: '#/$defs/variable' },
     ],
   },
   text: { type: ['string', 'number', 'boolean'] },
-  list: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] },
+  list: {
+    anyOf: [
+      { $ref: '#/$defs/text' },
+      {
+        type: 'array',
+        items: { type: ['string', 'number', 'boolean'], pattern: '^\\s*[^\\s,]+\\s*$' },
+      },
+    ],
+  },
   secret: {
     anyOf: [
       { $ref: '#/$defs/text' },
       {
         type: 'object',
         description: 'Read from a file; one line end at its end is dropped.',
-        properties: { file: { type: 'string' } },
+        properties: { file: { $ref: '#/$defs/text' } },
         required: ['file'],
         additionalProperties: false,
       },
       {
         type: 'object',
         description: 'Read from an environment variable.',
-        properties: { env: { type: 'string' } },
+        properties: { env: { $ref: '#/$defs/text' } },
         required: ['env'],
         additionalProperties: false,
       },
@@ -56,9 +77,9 @@ const DECIMAL = '[+-]?([0-9]+(\\.[0-9]*)?|\\.[0-9]+)([eE][+-]?[0-9]+)?';
 
 /** Texts that mean numbers. */
 const TEXT_PATTERNS = {
-  int: '^([+-]?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+)$',
-  time: `^${DECIMAL}\\s*([mM][sS]|[sS]|[mM]|[mM][iI][nN]|[hH]|[dD])?$`,
-  size: `^${DECIMAL}\\s*([kKmMgG]?[bB])?$`,
+  int: '^\\s*([+-]?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+)\\s*$',
+  time: `^\\s*${DECIMAL}\\s*([mM][sS]|[sS]|[mM]|[mM][iI][nN]|[hH]|[dD])?\\s*$`,
+  size: `^\\s*${DECIMAL}\\s*([kKmMgG]?[bB])?\\s*$`,
 } as const;
 
 /** A row's numbers, and the texts that mean numbers. */
@@ -75,7 +96,13 @@ function numberSchema(setting: Setting): JsonSchema {
 function valueSchema(setting: Setting): JsonSchema {
   if (setting.octal) {
     // Editors read a number with a leading 0 as decimal: its digits cannot be checked here.
-    return { type: ['integer', 'string'] };
+    return {
+      anyOf: [
+        { type: 'integer' },
+        { type: 'string', pattern: '^\\s*0[oO]?[0-7]+\\s*$' },
+        reference('variable'),
+      ],
+    };
   }
   switch (setting.type) {
     case 'switch':
@@ -85,7 +112,7 @@ function valueSchema(setting: Setting): JsonSchema {
     case 'str':
       return reference(setting.secret ? 'secret' : 'text');
     case 'enum':
-      return { anyOf: [{ enum: setting.values }, reference('variable')] };
+      return { anyOf: [{ enum: setting.values }, anyCase(setting.values), reference('variable')] };
     default:
       return numberSchema(setting);
   }
@@ -136,18 +163,27 @@ function tableSchema(table: SettingTable): JsonSchema {
   };
 }
 
-function entriesSchema(description: string, table: string, longest: number): JsonSchema {
+function entriesSchema(
+  description: string,
+  table: string,
+  names: JsonSchema & { readonly maxLength: number },
+): JsonSchema {
   return {
     description,
     type: ['object', 'null'],
-    propertyNames: { minLength: 1, maxLength: longest },
+    propertyNames: { minLength: 1, ...names },
     additionalProperties: { $ref: `#/$defs/${table}` },
   };
 }
 
+/** Ids of peers: numbers from 1 to 65535. */
+const PEER_ID =
+  '^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$';
+
 /**
- * Builds the JSON Schema of maitred's YAML file from the settings table, for editors. Values are
- * spelt as in the documentation; the pooler itself also takes upper case for the words of a choice.
+ * Builds the JSON Schema of maitred's YAML file from the settings table, for editors. What the
+ * pooler takes, it takes. It cannot see what is wrong with a number that has a unit and is out of
+ * range, with texts of a grammar of their own, or with keys that exclude each other.
  *
  * @source JSON Schema, draft 2020-12.
  */
@@ -162,13 +198,16 @@ export function configSchema(): JsonSchema {
     properties: {
       maitred: { description: 'The global settings.', $ref: '#/$defs/settings' },
       pgbouncer: { description: "PgBouncer's name of `maitred`.", $ref: '#/$defs/settings' },
-      databases: entriesSchema('What clients may connect to.', 'database', 63),
-      users: entriesSchema('What is different for a user.', 'user', 127),
+      databases: entriesSchema('What clients may connect to.', 'database', {
+        maxLength: 63,
+        not: { const: 'pgbouncer' },
+      }),
+      users: entriesSchema('What is different for a user.', 'user', { maxLength: 127 }),
       peers: {
         description: 'Where cancel requests are passed on to, by peer_id.',
         type: ['object', 'null'],
-        propertyNames: { pattern: '^[1-9][0-9]{0,4}$' },
-        additionalProperties: { $ref: '#/$defs/peer', required: ['host'] },
+        propertyNames: { pattern: PEER_ID },
+        additionalProperties: { $ref: '#/$defs/peer', type: 'object', required: ['host'] },
       },
     },
     $defs: {

@@ -31,17 +31,26 @@ function showDefault(setting: Setting): string | null {
 }
 
 /**
+ * As SHOW CONFIG has it. COMPAT: a secret is hidden; PgBouncer shows the password of
+ * auth_ldap_options to everybody who may look.
+ */
+function showCurrent(config: Config, key: string, setting: Setting): string | null {
+  const shown = showValue(currentValue(config, key, setting), setting);
+  return setting.secret && shown !== null && shown !== '' ? '***' : shown;
+}
+
+/**
  * Lists all global settings for SHOW CONFIG.
  *
  * @param config - The configuration in use.
  * @returns PgBouncer's names, order and spelling of the values: times in seconds, switches as 0
- * and 1, the value of unix_socket_mode in decimal.
+ * and 1, the value of unix_socket_mode in decimal, `***` for a secret.
  * @source PgBouncer, SHOW CONFIG.
  */
 export function listSettings(config: Config): readonly ListedSetting[] {
   return SETTINGS_IN_SHOW_ORDER.map(([key, setting]) => ({
     key,
-    value: showValue(currentValue(config, key, setting), setting),
+    value: showCurrent(config, key, setting),
     default: setting.hasDefault ? showDefault(setting) : null,
     changeable: setting.reloadable,
   }));

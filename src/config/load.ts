@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, Parser } from 'yaml';
-import type { Alias, Document, ParsedNode, Scalar } from 'yaml';
+import type { Alias, Document, ParsedNode, Scalar, YAMLMap } from 'yaml';
 import { buildConfig, sectionsOf } from './build-config.ts';
 import { ConfigError, couldNotLoad, ProblemList, WHOLE_FILE } from './config-error.ts';
 import type { Place } from './config-error.ts';
@@ -42,6 +42,11 @@ function isTooDeep(text: string): boolean {
     }
   }
   return false;
+}
+
+/** Tells `<<` from a quoted text of these characters, which is a name. */
+function isMergeKey(key: ParsedNode | null): boolean {
+  return isScalar(key) && key.type === 'PLAIN' && key.value === '<<';
 }
 
 /** Turns the nodes of one YAML document into raw nodes, gathering what cannot be used. */
@@ -89,14 +94,51 @@ class NodeReader {
       return this.#readAlias(node, place, level);
     }
     if (isMap(node)) {
-      const entries = node.items.map((pair) => this.#readPair(pair, place, level));
-      return { kind: 'map', place, entries: entries.filter((entry) => entry !== null) };
+      return { kind: 'map', place, entries: this.#readEntries(node, place, level) };
     }
     if (isSeq(node)) {
       const items = node.items.map((item) => this.read(item, place, level + 1));
       return { kind: 'list', place, items };
     }
     return this.#readScalar(node, place);
+  }
+
+  /** Reads the keys of a map; what it merges from others stands behind its own, which win. */
+  #readEntries(node: YAMLMap.Parsed, place: Place, level: number): readonly RawEntry[] {
+    const own: RawEntry[] = [];
+    const merged: RawEntry[] = [];
+    for (const pair of node.items) {
+      const entry = this.#readPair(pair, place, level);
+      if (entry !== null && isMergeKey(pair.key)) {
+        merged.push(...this.#mergedEntries(entry));
+      } else if (entry !== null) {
+        own.push(entry);
+      }
+    }
+    const known = new Set(own.map(({ key }) => key));
+    for (const entry of merged) {
+      if (!known.has(entry.key)) {
+        known.add(entry.key);
+        own.push(entry);
+      }
+    }
+    return own;
+  }
+
+  /** Tells what `<<` adds to a map: the keys of one other map, or of several of which earlier win. */
+  #mergedEntries({ value, keyPlace }: RawEntry): readonly RawEntry[] {
+    const sources = value.kind === 'list' ? value.items : [value];
+    return sources.flatMap((source) => {
+      if (source.kind === 'map') {
+        return source.entries;
+      }
+      this.#problems.add(
+        keyPlace,
+        '',
+        'a merge key (<<) needs an alias (*name) of keys with values',
+      );
+      return [];
+    });
   }
 
   #readAlias(alias: Alias, place: Place, level: number): RawNode {

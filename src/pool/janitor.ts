@@ -89,11 +89,9 @@ function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
   const { queryTimeoutMs } = pool.limits;
   const { queryWaitNotifyMs } = host.settings;
   const head = pool.waitingClients.head;
-  if (head === null) {
-    return;
-  }
   const nowMs = host.nowMs();
   if (
+    head !== null &&
     queryWaitNotifyMs > 0 &&
     !head.isWaitNotified &&
     !pool.isPaused &&
@@ -102,7 +100,12 @@ function watchQueue<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
     head.isWaitNotified = true;
     head.notifyWait();
   }
-  for (const client of pool.waitingClients.toArray()) {
+  // As in PgBouncer, those who wait for a first server connection to be welcomed wait like others.
+  for (const client of [
+    ...pool.waitingClients.toArray(),
+    ...pool.welcomeClients.toArray(),
+    ...pool.replicationClients.toArray(),
+  ]) {
     const waitedMs = nowMs - client.waitStartMs;
     const limitMs = queryWaitTimeoutMs(client);
     if (limitMs > 0 && waitedMs > limitMs) {

@@ -80,8 +80,14 @@ describe("the log in PgBouncer's words", () => {
   });
 
   it('tells of errors on the console, with no password', async () => {
-    await withLog('pgbouncer', {}, async (scene) => {
-      for (const command of ['NONSENSE', "ALTER USER x PASSWORD 'hunter2'", 'RESUME']) {
+    await withLog('pgbouncer', { settings: { verbose: 2 } }, async (scene) => {
+      for (const command of [
+        'NONSENSE',
+        "ALTER USER x PASSWORD 'hunter2'",
+        'RESUME',
+        "SELECT 'postgres://u:hunter2@h/db'",
+        "SET auth_ldap_options = 'ldapserver=h ldapbasedn=d ldapbindpasswd=hunter2'",
+      ]) {
         await scene.console(command).catch(() => null);
       }
       await scene.waitFor(/ ERROR invalid command 'NONSENSE', use SHOW HELP;$/);

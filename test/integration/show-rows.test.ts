@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
 import { withPooler } from '../support/scene.ts';
+import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
 const postgres = sharedPostgres();
@@ -32,6 +33,42 @@ describe('SHOW USERS', () => {
       expect(rows.find(({ name }) => name === 'settled')?.['pool_size']).toBe('        3');
       const lists = await scene.pooler.console("SHOW LISTS WHERE list = 'users'");
       expect(lists[0]?.['items']).toBe(String(names.length));
+    });
+  });
+});
+
+describe('SHOW USERS and SHOW LISTS', () => {
+  async function namesOf(scene: Scene): Promise<(string | null | undefined)[]> {
+    const names = (await scene.pooler.console('SHOW USERS')).map(({ name }) => name);
+    const lists = await scene.pooler.console("SHOW LISTS WHERE list = 'users'");
+    expect(lists[0]?.['items']).toBe(String(names.length));
+    return names;
+  }
+
+  it('have who asks auth_query, and who is forced by * once that is used', async () => {
+    const options = {
+      databases: { asked: { auth_user: 'asker' }, '*': { user: 'starred' } },
+    };
+    await withPooler(postgres, options, async (scene) => {
+      const before = await namesOf(scene);
+      expect(before).toContain('asker');
+      expect(before).not.toContain('starred');
+      await scene.login({ user: 'postgres', database: 'anything' }).catch(() => null);
+      expect(await namesOf(scene)).toContain('starred');
+    });
+  });
+
+  it('do not have names that only try to log in', async () => {
+    const settings = { auth_type: 'scram-sha-256' };
+    await withPooler(postgres, { settings, password: 'x', logins: ['known'] }, async (scene) => {
+      for (const user of ['stranger', 'known']) {
+        const client = await scene.connect();
+        client.startup({ user, database: 'app' });
+        await client.readUntil('R');
+      }
+      const names = await namesOf(scene);
+      expect(names).toContain('known');
+      expect(names).not.toContain('stranger');
     });
   });
 });

@@ -32,6 +32,17 @@ async function expectServing(scene: Scene): Promise<void> {
 }
 
 describe.concurrent('query_wait_timeout', () => {
+  it('ends the wait for a first server connection as well', async () => {
+    const settings = { query_wait_timeout: '1s', client_login_timeout: 0, server_login_retry: 0 };
+    const database = { port: 1 };
+    await withPooler(postgres, { settings, database }, async (scene) => {
+      await expect(scene.login()).rejects.toMatchObject({
+        sqlState: '53300',
+        text: 'query_wait_timeout',
+      });
+    });
+  });
+
   it('ends a client that waits too long, and says what for', async () => {
     await withPooler(postgres, { settings: { query_wait_timeout: '1s' } }, async (scene) => {
       const [holder, client, other] = await scene.logins(3);
@@ -369,7 +380,7 @@ describe.concurrent('a server that starts up for too long', () => {
       },
     };
     const server = await FakeServer.start();
-    const settings = { query_wait_timeout: '1s', client_login_timeout: '1s' };
+    const settings = { query_wait_timeout: '2s', client_login_timeout: '1s' };
     const options = { settings, databases: { other: {} } };
     await withPooler(server, options, async (scene) => {
       const client = await scene.login();

@@ -424,6 +424,17 @@ describe('what is agreed on', () => {
     );
   });
 
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('follows the curves with %s', async (version) => {
+    const settings = { client_tls_ecdhcurve: 'secp384r1' };
+    await withTlsPooler(pki, postgres, { settings }, async (pooler) => {
+      const client = await connectTls(pooler, { minVersion: version, maxVersion: version });
+      expect(tlsSocketOf(client).getEphemeralKeyInfo()).toMatchObject({ name: 'secp384r1' });
+      client.destroy();
+      const other = { ecdhCurve: 'X25519:prime256v1', minVersion: version, maxVersion: version };
+      await expect(useTls(pooler, other)).rejects.toThrow();
+    });
+  });
+
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('resumes sessions of %s', async (version) => {
     await withTlsPooler(pki, postgres, {}, async (pooler) => {
       const first = await connectTls(pooler, { maxVersion: version });

@@ -62,6 +62,7 @@ describe('the JSON Schema', () => {
   it('lists the words of a choice, and ranges in the unit of the file', () => {
     expect(propertiesOf('settings')['pool_mode']?.['anyOf']).toEqual([
       { enum: ['session', 'transaction', 'statement'] },
+      { type: 'string', pattern: expect.stringContaining('[sS][tT][aA][tT][eE]') as string },
       { $ref: '#/$defs/variable' },
     ]);
     expect(propertiesOf('settings')['stats_period']?.['anyOf']).toEqual(

@@ -13,6 +13,7 @@ maitred:
   admin_users: [a, b]
   unix_socket_mode: 0700
   pkt_buf: 8192
+  auth_ldap_options: ldapserver=h ldapbasedn=d ldapbinddn=b ldapbindpasswd=hunter2
 `,
 );
 const rows = new Map(listSettings(config).map(({ key, ...row }) => [key, row]));
@@ -35,8 +36,15 @@ describe('listSettings', () => {
     ['conffile', '/etc/m.yaml', null, true],
     ['max_prepared_statements', '0', '0', true],
     ['user', null, null, false],
-  ])('prints %s as PgBouncer does', (key, value, fallback, changeable) => {
+    ['auth_ldap_options', '***', null, true],
+  ])('prints %s', (key, value, fallback, changeable) => {
     expect(rows.get(key)).toEqual({ value, default: fallback, changeable });
+  });
+
+  it('shows no secret, and that there is none', () => {
+    expect(JSON.stringify([...rows])).not.toContain('hunter2');
+    const none = listSettings(parseConfigText('m.yaml', 'maitred: { pool_mode: session }'));
+    expect(none.find(({ key }) => key === 'auth_ldap_options')?.value ?? '').toBe('');
   });
 
   it('lists pool_mode before pool_idle_timeout', () => {

@@ -203,11 +203,20 @@ describe('clients that wait to be welcomed', () => {
     expect(client.error?.message).toBe('client_login_timeout (server down)');
   });
 
-  it('wait for ever with client_login_timeout 0', () => {
-    const host = new FakeHost({ settings: { clientLoginTimeoutMs: 0 } });
+  it('wait for ever with client_login_timeout 0 and query_wait_timeout 0', () => {
+    const host = new FakeHost({ settings: { clientLoginTimeoutMs: 0, queryWaitTimeoutMs: 0 } });
     const client = host.newcomer(host.pool());
     host.pass(86_400_000);
     expect(client.error).toBeNull();
+  });
+
+  it('wait no longer than query_wait_timeout', () => {
+    const host = new FakeHost({ settings: { clientLoginTimeoutMs: 0, queryWaitTimeoutMs: 1_000 } });
+    const client = host.newcomer(host.pool());
+    host.pass(900);
+    expect(client.error).toBeNull();
+    host.pass(900);
+    expect(client.error?.reason).toBe('queryWaitTimeout');
   });
 
   it('have a new attempt made for them although the last one failed', () => {
