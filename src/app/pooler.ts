@@ -355,6 +355,9 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       wallMs: () => this.wallMs(),
       onServerTlsChanged: () => {
         this.retireWhere(canHaveTls, 'server TLS settings changed');
+        for (const pool of this.registry.pools) {
+          pool.forgetLoginFailure();
+        }
       },
     });
   }

@@ -89,7 +89,7 @@ export class ServerCredentials implements CredentialPort {
   /** What is known now may let logins succeed that have failed before. */
   #retryLogins(isConcerned: (pool: RelayPool) => boolean): void {
     for (const pool of this.#host.registry.pools.filter(isConcerned)) {
-      pool.onCredentialChanged();
+      pool.forgetLoginFailure();
     }
   }
 

@@ -448,8 +448,8 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     return this.#supply.lastError;
   }
 
-  /** Other credentials are known now: the next login need not fail as the last one did. */
-  onCredentialChanged(): void {
+  /** What logins depend on has changed: the next one need not fail as the last one did. */
+  forgetLoginFailure(): void {
     if (this.#supply.lastError !== null) {
       this.#supply.onSuccess();
       this.pump();
@@ -473,6 +473,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
           server.disconnect('connect string changed');
         }
       }
+    }
+    if (isTargetChanged) {
+      this.forgetLoginFailure();
     }
   }
 }

@@ -114,7 +114,7 @@ describe('credentials that are known later', () => {
     pool.loginServers.head?.failToConnect();
     expect(pool.loginServers.length).toBe(0);
     expect(pool.lastLoginError?.message).toBe('connect failed');
-    pool.onCredentialChanged();
+    pool.forgetLoginFailure();
     expect(pool.loginServers.length).toBe(1);
     expect(pool.lastLoginError).toBeNull();
   });

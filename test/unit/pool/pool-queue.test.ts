@@ -178,6 +178,17 @@ describe('opening server connections', () => {
     expect(serverCounts(pool)).toEqual({ idle: 1 });
   });
 
+  it('tries a changed target at once, whatever became of the one before', () => {
+    const host = new FakeHost({ settings: { serverLoginRetryMs: 60_000 } });
+    const pool = host.pool();
+    host.newcomer(pool);
+    pool.loginServers.head?.failToConnect();
+    pool.markDirty(false);
+    expect(serverCounts(pool)).toEqual({});
+    pool.markDirty(true);
+    expect(serverCounts(pool)).toEqual({ login: 1 });
+  });
+
   it('gives way to one connection more than pool_size for a first welcome', () => {
     const host = new FakeHost(SIZE_1);
     const pool = host.pool();
