@@ -33,7 +33,7 @@ function serverProject(name: string, groupOrder: number): TestProjectInlineConfi
       name,
       include: FOLDERS[name] ?? [`test/${name}/**/*.test.ts`],
       pool: 'forks',
-      maxWorkers: 3,
+      maxWorkers: 4,
       globalSetup: ['test/support/global-setup.ts'],
       testTimeout: INTEGRATION_TIMEOUT_MS,
       hookTimeout: INTEGRATION_TIMEOUT_MS,
