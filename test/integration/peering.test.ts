@@ -67,7 +67,7 @@ class PeeredPooler {
 function configOf(id: number, settings: Keys, peers: PeerKeys): Keys {
   const { host, port, database: dbname } = postgres;
   return {
-    maitred: { pool_mode: 'transaction', default_pool_size: 5, peer_id: id, ...settings },
+    maitred: { pool_mode: 'transaction', default_pool_size: 8, peer_id: id, ...settings },
     databases: { app: { host, port, dbname } },
     peers,
   };
@@ -202,6 +202,7 @@ describe('a cancel request that reaches another process', () => {
       await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
       const target = { host: '127.0.0.1', port: (balancer.address() as net.AddressInfo).port };
       const clients: RawClient[] = [];
+      // As many as a pool has server connections: chance may send all of them to one pooler.
       while (clients.length < 8) {
         const user = postgres.user;
         clients.push(await RawClient.login(target, { user, database: 'app' }));
@@ -421,7 +422,8 @@ describe('a peer that does not answer', () => {
     const peer = await FakeServer.start({ onCancel: () => {} });
     await withPoolers(async (start) => {
       const { host, port } = peer;
-      const pooler = await start(1, {}, { 2: { host, port, pool_size: 1 } });
+      const patience = { cancel_wait_timeout: 0, server_connect_timeout: 0 };
+      const pooler = await start(1, patience, { 2: { host, port, pool_size: 1 } });
       const { target } = pooler.fixture;
       const { processId, secretKey } = keyOfPeer(2, 3);
       const send = async (): Promise<void> => {
@@ -480,8 +482,8 @@ describe('RELOAD', () => {
       expect(await pooler.fixture.console('SHOW PEERS')).toEqual([]);
       await pooler.setPeers({ 2: { host: old.host, port: old.port }, 3: { host: '/nowhere' } });
       expect(await pooler.fixture.console('SHOW PEERS')).toEqual([
-        { peer_id: '2', host: old.host, port: String(old.port), pool_size: '5' },
-        { peer_id: '3', host: '/nowhere', port: '6432', pool_size: '5' },
+        { peer_id: '2', host: old.host, port: String(old.port), pool_size: '8' },
+        { peer_id: '3', host: '/nowhere', port: '6432', pool_size: '8' },
       ]);
       const hanging = cancel(target, keyOfPeer(2, 3));
       await waitFor('the first peer to be asked', () => old.cancels.length === 1);
