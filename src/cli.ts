@@ -26,6 +26,7 @@ import { asError } from './app/system-error.ts';
 import { TlsSetupError } from './app/tls-setup.ts';
 import { switchUser } from './app/user-switch.ts';
 import { systemClock } from './base/clock.ts';
+import { describeFault } from './base/describe-fault.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config, Settings } from './config/config.ts';
 import { isYamlFile, loadConfig } from './config/load.ts';
@@ -160,7 +161,7 @@ function loadOrFail(args: RunArguments): Config {
 
 function listenToProcess(app: App, logger: RootLogger, notifier: ServiceNotifier): void {
   const die = (error: unknown): void => {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = describeFault(error);
     logger.fatal('invariant_broken', { error: text });
     app.stop(EXIT_INVARIANT);
   };

@@ -206,8 +206,11 @@ export class Admissions implements ClientHost {
         this.#found.set(client, found);
       },
     });
-    const source = 'error' in plan || plan.method !== 'pending' ? null : planner.sourceOf(target);
-    return source === null || 'error' in plan || plan.method !== 'pending'
+    if ('error' in plan || plan.method !== 'pending') {
+      return plan;
+    }
+    const source = planner.sourceOf(target);
+    return source === null
       ? plan
       : this.waitingLogins.watch(client, plan, { source, user: startup.user });
   }

@@ -1,5 +1,6 @@
 import type { ShutdownMode } from '../admin/control.ts';
 import type { ReloadChangeSnapshot } from '../admin/snapshots.ts';
+import { describeFault } from '../base/describe-fault.ts';
 import { ConfigError } from '../config/config-error.ts';
 import type { Config, Settings } from '../config/config.ts';
 import { configAfterReload, diffConfigs } from '../config/diff.ts';
@@ -169,7 +170,7 @@ export class App {
     try {
       action();
     } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const text = describeFault(error);
       this.#environment.logger.fatal('invariant_broken', { error: text });
       this.stop(EXIT_INVARIANT);
     }

@@ -177,6 +177,7 @@ export class CancelBroker {
     pool.activeCancels++;
     this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
     const message = writeCancelRequest(cancelKey.processId, cancelKey.secret);
+    const followers: Requester[] = [];
     const carrier = new CancelCarrier(this.#host.carriers, {
       target: this.#host.targetOf(server),
       place: server.place,
@@ -191,18 +192,18 @@ export class CancelBroker {
         }
       },
       onDone: (error) => {
-        this.#onDone(server, error);
+        this.#onDone(server, { requesters, followers }, error);
       },
     });
-    this.#inFlight.set(server, { requesters, followers: [], carrier });
+    this.#inFlight.set(server, { requesters, followers, carrier });
   }
 
-  #onDone(server: ServerConnection, error: Error | null): void {
+  #onDone(
+    server: ServerConnection,
+    { requesters, followers }: Omit<Sending, 'carrier'>,
+    error: Error | null,
+  ): void {
     const { pool } = server;
-    const { requesters, followers } = this.#inFlight.get(server) ?? {
-      requesters: [],
-      followers: [],
-    };
     this.#inFlight.delete(server);
     pool.activeCancels--;
     const left = (this.#activeByPool.get(pool) ?? 1) - 1;

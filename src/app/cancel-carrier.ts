@@ -1,7 +1,7 @@
 import type { Logger } from '../log/logger.ts';
 import { OneShot, type OneShotTarget } from '../net/one-shot.ts';
 import type { RelayPool } from '../relay/ends.ts';
-import { serverAddress, type ServerTarget } from '../server/server-target.ts';
+import { localFields, serverAddress, type ServerTarget } from '../server/server-target.ts';
 
 /** What carriers need from around them. */
 export interface CarrierHost {
@@ -82,9 +82,8 @@ export class CancelCarrier {
   #onSent(): void {
     this.isSent = true;
     if (this.#host.settings.logConnections) {
-      const { address, port } = this.local;
-      const local = address === '' ? {} : { localAddress: address, localPort: port };
-      this.#host.logger.info('server_connected', { ...this.#logFields(), ...local });
+      const fields = { ...this.#logFields(), ...localFields(this.local) };
+      this.#host.logger.info('server_connected', fields);
     }
     this.#options.onSent();
   }

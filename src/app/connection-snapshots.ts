@@ -205,7 +205,7 @@ export class ConnectionSnapshots {
   /** All clients but those in login, pool by pool; those without a pool are the last. */
   clients(): ClientSnapshot[] {
     const moment = momentOf(this.#pooler);
-    const early = findEarlyClients(this.#pooler);
+    const early = byPool(findEarlyClients(this.#pooler));
     const rows: ClientSnapshot[] = [];
     const add = (found: EarlyClient): number =>
       rows.push(new ClientRow(found.client, moment, found));
@@ -213,9 +213,11 @@ export class ConnectionSnapshots {
       for (const client of this.#clientsOf(pool)) {
         rows.push(new ClientRow(client, moment));
       }
-      early.filter((found) => pool !== null && found.pool === pool).forEach(add);
+      if (pool !== null) {
+        early.get(pool)?.forEach(add);
+      }
     }
-    early.filter((found) => found.pool === null).forEach(add);
+    early.get(null)?.forEach(add);
     return rows;
   }
 
@@ -223,6 +225,7 @@ export class ConnectionSnapshots {
   servers(): ServerSnapshot[] {
     const moment = momentOf(this.#pooler);
     const { broker, peers } = this.#pooler;
+    const carriers = byPool(broker.carriers);
     const rows: ServerSnapshot[] = [];
     for (const { pool } of this.#groups()) {
       if (pool === null) {
@@ -231,10 +234,10 @@ export class ConnectionSnapshots {
       const servers = this.#pooler.serversOf(pool).map((server) => serverRow(pool, server, moment));
       const isCanceled = ({ state }: ServerSnapshot): boolean => state === 'being_canceled';
       rows.push(...servers.filter((row) => !isCanceled(row)));
-      rows.push(...carrierRows(broker.carriers, pool, moment));
+      rows.push(...carrierRows(carriers.get(pool) ?? [], moment));
       rows.push(...servers.filter(isCanceled));
     }
-    rows.push(...carrierRows(peers.carriers, null, moment));
+    rows.push(...carrierRows(peers.carriers, moment));
     return rows;
   }
 
@@ -246,7 +249,8 @@ export class ConnectionSnapshots {
     const moment = momentOf(this.#pooler);
     const { admissions, logins } = this.#pooler;
     const early = findEarlyClients(this.#pooler);
-    const waiting = new Map(early.map((found) => [found.client, found]));
+    const waiting = new Set(early.map(({ client }) => client));
+    const earlyOf = byPool(early);
     const rows: SocketSnapshot[] = [];
     for (const { pool } of this.#groups()) {
       for (const client of this.#clientsOf(pool)) {
@@ -254,14 +258,17 @@ export class ConnectionSnapshots {
           clientSocket(client, new ClientRow(client, moment), clientListName(client.state)),
         );
       }
-      for (const found of early) {
-        if (pool !== null && found.pool === pool && found.state === 'waiting') {
+      if (pool === null) {
+        continue;
+      }
+      for (const found of earlyOf.get(pool) ?? []) {
+        if (found.state === 'waiting') {
           const row = new ClientRow(found.client, moment, found);
           rows.push(clientSocket(found.client, row, 'cl_waiting'));
         }
       }
-      for (const server of pool === null ? [] : this.#pooler.serversOf(pool)) {
-        if (pool !== null && server.state !== ServerState.BeingCanceled) {
+      for (const server of this.#pooler.serversOf(pool)) {
+        if (server.state !== ServerState.BeingCanceled) {
           rows.push(serverSocket(server, serverRow(pool, server, moment)));
         }
       }
@@ -276,13 +283,24 @@ export class ConnectionSnapshots {
   }
 }
 
-function carrierRows(
-  carriers: readonly CancelCarrier[],
-  pool: RelayPool | null,
-  moment: Moment,
-): ServerSnapshot[] {
-  const own = carriers.filter((carrier) => carrier.pool === pool);
-  const rows = own.map((carrier) => carrierRow(carrier, moment));
+/** Sorts what is shown with a pool, if there is one, by that. */
+function byPool<T extends { readonly pool: RelayPool | null }>(
+  all: readonly T[],
+): ReadonlyMap<RelayPool | null, readonly T[]> {
+  const groups = new Map<RelayPool | null, T[]>();
+  for (const one of all) {
+    const group = groups.get(one.pool);
+    if (group === undefined) {
+      groups.set(one.pool, [one]);
+    } else {
+      group.push(one);
+    }
+  }
+  return groups;
+}
+
+function carrierRows(carriers: readonly CancelCarrier[], moment: Moment): ServerSnapshot[] {
+  const rows = carriers.map((carrier) => carrierRow(carrier, moment));
   return rows.sort((a, b) => Number(a.state !== 'new') - Number(b.state !== 'new'));
 }
 

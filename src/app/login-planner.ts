@@ -33,6 +33,7 @@ export class LoginPlanner {
 
   constructor(host: LoginPlannerHost) {
     this.#host = host;
+    host.credentials.setAskedShapes(host.lookups.shapes);
   }
 
   /**
@@ -170,7 +171,6 @@ export class LoginPlanner {
     if (answer.kind === 'found') {
       request.onFound(answer);
     }
-    credentials.setAskedShapes(lookups.shapes);
     const plan = credentials.resolveLogin(request.method, request.user, answer);
     if (!isOld || plan.method === 'trust') {
       return plan;

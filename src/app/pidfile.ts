@@ -42,11 +42,7 @@ export function checkPidfile(file: string): boolean {
  * @throws Error when it exists, or cannot be written.
  */
 export function writePidfile(file: string, pid: number): void {
-  try {
-    writeFileSync(file, `${String(pid)}\n`, { flag: 'wx', mode: 0o644 });
-  } catch (error) {
-    throw openFailure(file, error);
-  }
+  write(file, pid, 'wx');
 }
 
 /**
@@ -68,8 +64,12 @@ export function checkPidfileWritable(file: string): void {
  * @throws Error when it cannot be written.
  */
 export function replacePidfile(file: string, pid: number): void {
+  write(file, pid, 'w');
+}
+
+function write(file: string, pid: number, flag: 'w' | 'wx'): void {
   try {
-    writeFileSync(file, `${String(pid)}\n`, { mode: 0o644 });
+    writeFileSync(file, `${String(pid)}\n`, { flag, mode: 0o644 });
   } catch (error) {
     throw openFailure(file, error);
   }

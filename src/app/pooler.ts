@@ -140,7 +140,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     );
     this.peers = this.#makePeers(config);
     this.broker = this.#makeBroker();
-    this.tls = this.#makeTlsKeeper();
+    this.tls = new TlsKeeper(this);
     const { resolvConf } = config.settings;
     const resolver = new SystemResolver({
       ...SYSTEM_RESOLVER_FILES,
@@ -342,24 +342,11 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
 
   // ---- TLS ----
 
-  #makeTlsKeeper(): TlsKeeper {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const pooler = this;
-    return new TlsKeeper({
-      logger: this.environment.logger,
-      get settings() {
-        return pooler.settings;
-      },
-      readText: (file) => this.environment.readText(file),
-      nowMs: () => this.nowMs(),
-      wallMs: () => this.wallMs(),
-      onServerTlsChanged: () => {
-        this.retireWhere(canHaveTls, 'server TLS settings changed');
-        for (const pool of this.registry.pools) {
-          pool.forgetLoginFailure();
-        }
-      },
-    });
+  onServerTlsChanged(): void {
+    this.retireWhere(canHaveTls, 'server TLS settings changed');
+    for (const pool of this.registry.pools) {
+      pool.forgetLoginFailure();
+    }
   }
 
   get serverTls(): ServerTls | null {

@@ -7,8 +7,10 @@ import { setUpTls, TlsSetupError, type CertificateExpiry, type TlsSetup } from '
 export interface TlsKeeperHost {
   readonly logger: Logger;
   readonly settings: Settings;
-  /** @throws the error of the system. */
-  readText(file: string): string;
+  readonly environment: {
+    /** @throws the error of the system. */
+    readText(file: string): string;
+  };
   nowMs(): number;
   wallMs(): number;
   /** Server connections were opened with a setup that is no longer the one to use. */
@@ -48,7 +50,7 @@ export class TlsKeeper {
     this.#host = host;
     const { settings } = host;
     this.#stamps = stampsOf(settings);
-    this.#setup = setUpTls(settings, (file) => host.readText(file));
+    this.#setup = this.#build(settings);
     this.#watchedAtMs = host.nowMs();
   }
 
@@ -69,7 +71,7 @@ export class TlsKeeper {
    */
   prepare(settings: Settings): PreparedTls {
     const stamps = stampsOf(settings);
-    const next = setUpTls(settings, (file) => this.#host.readText(file));
+    const next = this.#build(settings);
     return {
       isNewForServers: next.serverFingerprint !== this.#setup.serverFingerprint,
       use: () => {
@@ -92,6 +94,11 @@ export class TlsKeeper {
     }
   }
 
+  /** @throws TlsSetupError when the settings or their files cannot be used. */
+  #build(settings: Settings): TlsSetup {
+    return setUpTls(settings, (file) => this.#host.environment.readText(file));
+  }
+
   /** Stamps are taken before the files are read, so that no change between the two is missed. */
   #watch(): void {
     const stamps = stampsOf(this.#host.settings);
@@ -104,7 +111,7 @@ export class TlsKeeper {
     this.#stamps = stamps;
     const { settings, logger } = this.#host;
     try {
-      const next = setUpTls(settings, (file) => this.#host.readText(file));
+      const next = this.#build(settings);
       if (isEqual(next, this.#setup)) {
         return;
       }

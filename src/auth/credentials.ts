@@ -1,4 +1,5 @@
 import { assertNever } from '../base/assert.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
 import type { FoundUser, UnknownUser } from './auth-query.ts';
 import { isEqualConstantTime } from './constant-time.ts';
 import { LazyVerifier } from './lazy-verifier.ts';
@@ -209,9 +210,8 @@ export class Credentials {
       case 'plain':
         return this.#planPlain(account);
       case 'md5':
-        return this.#planMd5(account);
       case 'scram-sha-256':
-        return this.#planScram(account);
+        return this.#planChallenge(method, account);
       default:
         return assertNever(method);
     }
@@ -243,41 +243,26 @@ export class Credentials {
     };
   }
 
-  #planMd5(account: Account): StoredPlan {
+  /** Plans a login with a challenge: that of SCRAM wherever the secret is made for it. */
+  #planChallenge(method: 'md5' | 'scram-sha-256', account: Account): StoredPlan {
     const { user } = account;
     const secret = this.#shownSecret(account);
     const refusal = refusalOf(account);
-    switch (secret.kind) {
-      case 'scram':
-        return { method: 'scram', user, source: { kind: 'stored', verifier: secret }, refusal };
-      case 'md5':
-        return { method: 'md5', user, digest: secret.digest, refusal };
-      case 'plain':
-        return { method: 'md5', user, digest: md5Digest(secret.password, user), refusal };
-      default:
-        return assertNever(secret);
+    if (secret.kind === 'scram') {
+      return { method: 'scram', user, source: { kind: 'stored', verifier: secret }, refusal };
     }
-  }
-
-  #planScram(account: Account): StoredPlan {
-    const { user } = account;
-    const secret = this.#shownSecret(account);
-    const refusal = refusalOf(account);
-    switch (secret.kind) {
-      case 'scram':
-        return { method: 'scram', user, source: { kind: 'stored', verifier: secret }, refusal };
-      case 'plain': {
-        const lazy = this.#lazyVerifier(account, secret.password);
-        return { method: 'scram', user, source: { kind: 'derived', lazy }, refusal };
-      }
-      case 'md5': {
-        const verifier = this.#mocks.verifier(user, this.#scramIterations);
-        const why = refusal ?? 'the md5 secret of this user cannot check SCRAM';
-        return { method: 'scram', user, source: { kind: 'stored', verifier }, refusal: why };
-      }
-      default:
-        return assertNever(secret);
+    const isPlain = secret.kind === 'plain';
+    if (method === 'md5') {
+      const digest = isPlain ? md5Digest(secret.password, user) : secret.digest;
+      return { method, user, digest, refusal };
     }
+    if (isPlain) {
+      const lazy = this.#lazyVerifier(account, secret.password);
+      return { method: 'scram', user, source: { kind: 'derived', lazy }, refusal };
+    }
+    const verifier = this.#mocks.verifier(user, this.#scramIterations);
+    const why = refusal ?? 'the md5 secret of this user cannot check SCRAM';
+    return { method: 'scram', user, source: { kind: 'stored', verifier }, refusal: why };
   }
 
   /** The secret of the user, or one that nothing fits but looks like those of others. */
@@ -313,15 +298,6 @@ export class Credentials {
 
   #secretOf(user: string): Secret {
     return this.#users.get(user) ?? NO_SECRET;
-  }
-}
-
-function dropOldest(map: Map<string, unknown>, most: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) {
-      return;
-    }
-    map.delete(key);
   }
 }
 

@@ -1,3 +1,5 @@
+import { dropOldest } from '../base/drop-oldest.ts';
+
 /** How strict to be about failed logins. */
 export interface BackoffLimits {
   /** Failures per window that are free; 0 turns the whole thing off. */
@@ -99,7 +101,7 @@ export class LoginBackoff {
     const pair = pairOf(user, origin);
     this.#known.delete(pair);
     this.#known.add(pair);
-    dropOldest(this.#known);
+    dropOldest(this.#known, MAX_BACKOFF_ENTRIES);
   }
 
   /** Forgets all failures, for an operator who has put something right. */
@@ -133,21 +135,11 @@ export class LoginBackoff {
     }
     table.delete(key);
     table.set(key, failures);
-    dropOldest(table);
+    dropOldest(table, MAX_BACKOFF_ENTRIES);
   }
 }
 
 /** User names hold no zero byte: the startup packet ends them with one. */
 function pairOf(user: string, origin: string): string {
   return `${origin}\0${user}`;
-}
-
-/** Keeps a table within its bound; what was touched last stands last. */
-function dropOldest(table: Map<string, unknown> | Set<string>): void {
-  for (const oldest of table.keys()) {
-    if (table.size <= MAX_BACKOFF_ENTRIES) {
-      return;
-    }
-    table.delete(oldest);
-  }
 }

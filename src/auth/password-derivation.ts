@@ -1,4 +1,5 @@
 import { createHmac, pbkdf2, randomBytes } from 'node:crypto';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { preparePassword } from './saslprep.ts';
 import { MAX_SCRAM_ITERATIONS } from './scram-client.ts';
 import { DIGEST_BYTES } from './scram-crypto.ts';
@@ -179,12 +180,7 @@ export class PasswordDeriver {
   #remember(key: string, saltedPassword: Buffer): void {
     this.#cache.delete(key);
     this.#cache.set(key, saltedPassword);
-    for (const oldest of this.#cache.keys()) {
-      if (this.#cache.size <= this.#maxCached) {
-        return;
-      }
-      this.#cache.delete(oldest);
-    }
+    dropOldest(this.#cache, this.#maxCached);
   }
 
   #cacheKey(password: Buffer, salt: Buffer, iterations: number): string {

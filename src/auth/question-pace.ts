@@ -1,3 +1,5 @@
+import { dropOldest } from '../base/drop-oldest.ts';
+
 /** Limits of a {@link QuestionPace}. */
 export interface QuestionPaceOptions {
   /** Turns that one key has at once, at least 1. */
@@ -33,12 +35,7 @@ export class QuestionPace {
     }
     this.#fullAtMs.delete(key);
     this.#fullAtMs.set(key, fullAtMs + intervalMs);
-    for (const oldest of this.#fullAtMs.keys()) {
-      if (this.#fullAtMs.size <= maxKeys) {
-        break;
-      }
-      this.#fullAtMs.delete(oldest);
-    }
+    dropOldest(this.#fullAtMs, maxKeys);
     return true;
   }
 

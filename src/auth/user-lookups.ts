@@ -1,3 +1,4 @@
+import { dropOldest } from '../base/drop-oldest.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type {
   AuthQuerySource,
@@ -227,15 +228,6 @@ export function questionKey(
   user: string,
 ): string {
   return `${database}\0${authUser}\0${query}\0${user}`;
-}
-
-function dropOldest(map: Map<string, unknown>, most: number): void {
-  for (const key of map.keys()) {
-    if (map.size <= most) {
-      return;
-    }
-    map.delete(key);
-  }
 }
 
 /** Calls back in a microtask, each waiter on its own: one that throws does not starve the others. */

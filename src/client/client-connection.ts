@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { describeFault } from '../base/describe-fault.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream } from '../net/socket-stream.ts';
@@ -291,7 +292,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   onStreamFault(error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const text = describeFault(error);
     this.#host.logger.error('invariant_broken', { ...this.logFields(), error: text });
     const server = this.link?.server ?? null;
     this.disconnect(poolerError('internalError'));

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { describeFault } from '../base/describe-fault.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
@@ -17,6 +18,7 @@ import {
   connectOptions,
   openedTls,
   describeConnectError,
+  localFields,
   serverAddress,
   type ServerTarget,
 } from './server-target.ts';
@@ -137,7 +139,10 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       this.#host.tune(this.#stream.socket);
     }
     if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', { ...this.logFields(), ...this.#localFields() });
+      this.#host.logger.info('server_connected', {
+        ...this.logFields(),
+        ...localFields(this.local),
+      });
     }
     this.#opening.begin();
   }
@@ -398,12 +403,6 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.pool.onServerClosed(this);
   }
 
-  /** Our end of a TCP connection; a unix socket has no address of its own. */
-  #localFields(): object {
-    const { address, port } = this.local;
-    return address === '' ? {} : { localAddress: address, localPort: port };
-  }
-
   logFields(): object {
     const { address, port } = this.remote;
     return {
@@ -415,9 +414,4 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       process: this.processId,
     };
   }
-}
-
-/** Turns what was thrown into text for the log: the stack names the bug. */
-function describeFault(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -104,6 +104,11 @@ export function sameTls(agreed: string, tls: OpenedTls | null): OpenedTls | null
   return agreed === '' || tls === null ? null : { ...tls, isRequired: true };
 }
 
+/** Our end of a TCP connection, for the log; a unix socket has no address of its own. */
+export function localFields({ address, port }: { address: string; port: number }): object {
+  return address === '' ? {} : { localAddress: address, localPort: port };
+}
+
 /** Says why a connection could not be opened, naming each address that was tried. */
 export function describeConnectError(error: Error): string {
   if (!(error instanceof AggregateError)) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
-import { startPooler } from '../support/pooler-fixture.ts';
+import { startPooler, runPoolerToBaseline } from '../support/pooler-fixture.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { failedLogin, refuse, sessionUser } from '../support/login-outcome.ts';
@@ -65,26 +65,22 @@ async function withAuth(
 ): Promise<void> {
   const target = { host: postgres.host, port: postgres.port, dbname: postgres.database };
   const superuser = { user: postgres.user, password: postgres.address.password ?? '' };
-  const pooler = await startPooler({
-    consolePassword: PASSWORD,
-    config: {
-      maitred: {
-        auth_type: options.authType,
-        pool_mode: 'transaction',
-        server_login_retry: 0,
-        ...options.settings,
+  await runPoolerToBaseline(
+    {
+      consolePassword: PASSWORD,
+      config: {
+        maitred: {
+          auth_type: options.authType,
+          pool_mode: 'transaction',
+          server_login_retry: 0,
+          ...options.settings,
+        },
+        databases: { app: { ...target, ...superuser }, own: target, ...options.databases },
       },
-      databases: { app: { ...target, ...superuser }, own: target, ...options.databases },
+      users: { postgres: PASSWORD, ...options.users },
     },
-    users: { postgres: PASSWORD, ...options.users },
-  });
-  try {
-    await body(pooler);
-    await pooler.expectBaseline();
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+    body,
+  );
 }
 
 describe('auth_type trust', () => {

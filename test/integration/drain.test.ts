@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
-import { startPooler } from '../support/pooler-fixture.ts';
+import { usePooler } from '../support/pooler-fixture.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { lastWords } from '../support/refusal.ts';
@@ -16,14 +16,12 @@ async function withProcess(
   maitred: Readonly<Record<string, unknown>>,
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
-  const pooler = await startPooler({
-    config: { maitred: { pool_mode: 'transaction', ...maitred }, databases: { app: target } },
-  });
-  try {
-    await body(pooler);
-  } finally {
-    await pooler.kill();
-  }
+  await usePooler(
+    {
+      config: { maitred: { pool_mode: 'transaction', ...maitred }, databases: { app: target } },
+    },
+    body,
+  );
 }
 
 function login(pooler: PoolerFixture): Promise<RawClient> {

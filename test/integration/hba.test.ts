@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { BackendError, decodeErrorFields } from '../support/backend-messages.ts';
-import { startPooler, type PoolerFixture } from '../support/pooler-fixture.ts';
+import { type PoolerFixture, runPooler } from '../support/pooler-fixture.ts';
 import { RawClient, type ConnectTarget, type LoginOptions } from '../support/raw-client.ts';
 import { refusalOf, refusedWith } from '../support/refusal.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
@@ -66,21 +66,18 @@ async function withHba(
   options: HbaOptions = {},
 ): Promise<void> {
   const lines = options.hasOwnConsole === true ? rules : [CONSOLE_RULE, ...rules];
-  const pooler = await startPooler({
-    config: (directory) => configOf(directory, options.settings) as never,
-    users: USERS,
-    files: {
-      'hba.conf': `${lines.join('\n')}\n`,
-      'ident.conf': options.ident ?? '',
-      ...options.files,
+  await runPooler(
+    {
+      config: (directory) => configOf(directory, options.settings) as never,
+      users: USERS,
+      files: {
+        'hba.conf': `${lines.join('\n')}\n`,
+        'ident.conf': options.ident ?? '',
+        ...options.files,
+      },
     },
-  });
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+    body,
+  );
 }
 
 /** How a login ends: the codes of the authentication requests, or the error. */

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as frontend from '../support/frontend-messages.ts';
-import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import { PoolerFixture, usePooler } from '../support/pooler-fixture.ts';
 import type { LogLine, PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { lastWords, refusalOf } from '../support/refusal.ts';
@@ -34,12 +34,7 @@ async function withProcess(
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
   const config = { maitred: { pool_mode: 'transaction' }, databases: { app: target } };
-  const pooler = await startPooler({ config, ...options });
-  try {
-    await body(pooler);
-  } finally {
-    await pooler.kill();
-  }
+  await usePooler({ config, ...options }, body);
 }
 
 function login(pooler: PoolerFixture): Promise<RawClient> {

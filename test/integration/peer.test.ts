@@ -4,7 +4,7 @@ import os from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { withKoffiHooks } from '../support/koffi-hooks.ts';
 import { LogScene } from '../support/log-scene.ts';
-import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import { PoolerFixture, startPooler, usePooler } from '../support/pooler-fixture.ts';
 import type { PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import type { LoginOptions } from '../support/raw-client.ts';
@@ -36,19 +36,17 @@ async function withProcess(
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
   const { settings = {}, ...rest } = options;
-  const pooler = await startPooler({
-    config: {
-      maitred: { pool_mode: 'transaction', ...settings },
-      databases: { app: appTarget() },
+  await usePooler(
+    {
+      config: {
+        maitred: { pool_mode: 'transaction', ...settings },
+        databases: { app: appTarget() },
+      },
+      users: { postgres: '', [OWN_NAME]: 'never asked for' },
+      ...rest,
     },
-    users: { postgres: '', [OWN_NAME]: 'never asked for' },
-    ...rest,
-  });
-  try {
-    await body(pooler);
-  } finally {
-    await pooler.kill();
-  }
+    body,
+  );
 }
 
 /** Logs in over the unix socket. */

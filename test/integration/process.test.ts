@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { canReusePort } from '../../src/net/reuse-port.ts';
 import { guardChild } from '../support/child-guard.mjs';
-import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import { PoolerFixture, usePooler } from '../support/pooler-fixture.ts';
 import type { LogLine, PoolerConfig, PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import type { ConnectTarget } from '../support/raw-client.ts';
@@ -49,18 +49,6 @@ function findMember(): { readonly user: string; readonly gids: readonly number[]
     : { user, gids: groups.filter((group) => group.members.includes(user)).map(({ gid }) => gid) };
 }
 
-async function withProcess(
-  options: PoolerOptions,
-  body: (pooler: PoolerFixture) => Promise<void>,
-): Promise<void> {
-  const pooler = await startPooler(options);
-  try {
-    await body(pooler);
-  } finally {
-    await pooler.kill();
-  }
-}
-
 /** Starts a pooler that must refuse to run. @returns what it wrote as text. */
 function refusal(options: PoolerOptions): Promise<string> {
   return refusedStart(PoolerFixture.spawn(options));
@@ -88,7 +76,7 @@ describe('the user', () => {
       ['of the setting', {}, { user: OTHER_USER }],
       ['of option -u, which goes first', { args: ['-u', OTHER_USER] }, { user: 'absent-user' }],
     ])('%s runs the process and owns its socket', async (_what, options, settings) => {
-    await withProcess({ ...options, config: openTo(settings) }, async (pooler) => {
+    await usePooler({ ...options, config: openTo(settings) }, async (pooler) => {
       const uid = systemId('/etc/passwd', OTHER_USER);
       const status = fs.readFileSync(`/proc/${String(pooler.pid)}/status`, 'utf8');
       const ids = `${String(uid)}\t`.repeat(4).trimEnd();
@@ -104,7 +92,7 @@ describe('the user', () => {
     'has all the groups of its user, and no other (needs a user with more than one)',
     async () => {
       const { user = '', gids = [] } = memberOfGroups ?? {};
-      await withProcess({ config: openTo({ user }) }, async (pooler) => {
+      await usePooler({ config: openTo({ user }) }, async (pooler) => {
         const status = fs.readFileSync(`/proc/${String(pooler.pid)}/status`, 'utf8');
         const found = /^Groups:(.*)$/m.exec(status)?.[1]?.trim().split(' ').map(Number) ?? [];
         const primary = Number(/^Gid:\t(\d+)/m.exec(status)?.[1]);
@@ -114,7 +102,7 @@ describe('the user', () => {
   );
 
   it.runIf(isRoot)('root is allowed, with a warning', async () => {
-    await withProcess({ config: {} }, async (pooler) => {
+    await usePooler({ config: {} }, async (pooler) => {
       await pooler.waitForLog('a warning', ({ problem }) =>
         String(problem).startsWith('running as root'),
       );
@@ -195,7 +183,7 @@ describe('the pidfile', () => {
     const config = (directory: string): PoolerConfig => ({
       maitred: { pidfile: path.join(directory, 'pid') },
     });
-    await withProcess({ config, files: { pid: `${String(gone)}\n` } }, async (pooler) => {
+    await usePooler({ config, files: { pid: `${String(gone)}\n` } }, async (pooler) => {
       await pooler.waitForLog(
         'the stale pidfile',
         ({ problem }) => problem === 'stale pidfile, removing',
@@ -225,7 +213,7 @@ describe('the unix socket', () => {
     ['number', String(systemId('/etc/group', OTHER_GROUP))],
   ])('has the group given by its %s, and the mode', async (_what, unix_socket_group) => {
     const maitred = { unix_socket_group, unix_socket_mode: '0770' };
-    await withProcess({ config: { maitred } }, async (pooler) => {
+    await usePooler({ config: { maitred } }, async (pooler) => {
       const file = path.join(pooler.socketDir, `.s.PGSQL.${String(pooler.port)}`);
       const { gid, uid, mode } = fs.statSync(file);
       expect([uid, gid]).toEqual([process.getuid?.(), systemId('/etc/group', OTHER_GROUP)]);
@@ -254,7 +242,7 @@ describe('the unix socket', () => {
   });
 
   it('of a pooler that runs is told before its pidfile', async () => {
-    await withProcess({ config: {} }, async (pooler) => {
+    await usePooler({ config: {} }, async (pooler) => {
       const { port, socketDir } = pooler;
       const config = (directory: string): PoolerConfig => ({
         maitred: {
@@ -282,9 +270,9 @@ describe('listen_addr', () => {
 
 describe('so_reuseport', () => {
   it.runIf(hasReusePort)('lets two processes listen on one port', async () => {
-    await withProcess({ config: { maitred: { so_reuseport: true } } }, async (first) => {
+    await usePooler({ config: { maitred: { so_reuseport: true } } }, async (first) => {
       const maitred = { so_reuseport: true, listen_port: first.port };
-      await withProcess({ config: { maitred } }, async (second) => {
+      await usePooler({ config: { maitred } }, async (second) => {
         expect(second.port).toBe(first.port);
         // Whoever stays serves the port.
         await first.stop();
@@ -294,7 +282,7 @@ describe('so_reuseport', () => {
   });
 
   it.runIf(hasReusePort)('is needed on both sides', async () => {
-    await withProcess({ config: { maitred: { so_reuseport: true } } }, async (first) => {
+    await usePooler({ config: { maitred: { so_reuseport: true } } }, async (first) => {
       expect(await refusal({ config: { maitred: { listen_port: first.port } } })).toContain(
         'failed to listen on any address',
       );
@@ -421,7 +409,7 @@ describe('the service manager', () => {
     };
     const has = (text: string) => () => fs.readFileSync(calls, 'utf8').includes(text);
     try {
-      await withProcess({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
+      await usePooler({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
         await waitFor('the start', has('READY=1'));
         await waitFor('statistics', () => STATUS_LINE.test(fs.readFileSync(calls, 'utf8')));
         const client = await pooler.login({ user: 'postgres', database: 'pgbouncer' });
@@ -443,7 +431,7 @@ describe('the service manager', () => {
 
   it('that cannot be told is warned of once', async () => {
     const env = { NOTIFY_SOCKET: '/absent', PATH: '/absent' };
-    await withProcess({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
+    await usePooler({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
       const isWarning = (line: LogLine): boolean =>
         String(line['msg']).includes('systemd-notify does not work');
       await pooler.waitForLog('the warning', isWarning);
@@ -459,7 +447,7 @@ describe('the service manager', () => {
     const calls = fakeNotify(directory);
     const env = { NOTIFY_SOCKET: '', PATH: `${directory}:${process.env['PATH'] ?? ''}` };
     try {
-      await withProcess({ config: {}, env }, async (pooler) => {
+      await usePooler({ config: {}, env }, async (pooler) => {
         pooler.signal('SIGHUP');
         await pooler.waitForEvent('config_reloaded');
         expect(fs.existsSync(calls)).toBe(false);

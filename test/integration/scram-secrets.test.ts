@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { refuse, sessionUser } from '../support/login-outcome.ts';
-import { startPooler } from '../support/pooler-fixture.ts';
+import { runPoolerToBaseline } from '../support/pooler-fixture.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 
@@ -24,26 +24,22 @@ async function withUsers(
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
   const { host, port, database: dbname } = postgres;
-  const pooler = await startPooler({
-    consolePassword: CONSOLE_PASSWORD,
-    config: {
-      maitred: {
-        auth_type: authType,
-        pool_mode: 'transaction',
-        server_login_retry: 0,
-        ...settings,
+  await runPoolerToBaseline(
+    {
+      consolePassword: CONSOLE_PASSWORD,
+      config: {
+        maitred: {
+          auth_type: authType,
+          pool_mode: 'transaction',
+          server_login_retry: 0,
+          ...settings,
+        },
+        databases: { app: { host, port, dbname, ...database } },
       },
-      databases: { app: { host, port, dbname, ...database } },
+      users: { postgres: CONSOLE_PASSWORD, ...users },
     },
-    users: { postgres: CONSOLE_PASSWORD, ...users },
-  });
-  try {
-    await body(pooler);
-    await pooler.expectBaseline();
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+    body,
+  );
 }
 
 /** Gives the role a password. @returns the secret that PostgreSQL has made of it. */

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startPooler } from '../support/pooler-fixture.ts';
+import { startPooler, runPoolerToBaseline } from '../support/pooler-fixture.ts';
 import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { setPassword } from '../support/auth-query-scene.ts';
 import { refusalOf } from '../support/refusal.ts';
@@ -34,23 +34,19 @@ async function withPassword(
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
   const target = { host: postgres.host, port: postgres.port, dbname: postgres.database };
-  const pooler = await startPooler({
-    config: (directory) => ({
-      maitred: { pool_mode: 'transaction', server_login_retry: 0, ...options.settings },
-      databases: {
-        app: { ...target, ...options.database(directory) },
-        ...options.databases?.(directory),
-      },
-    }),
-    files: { token: 'first\n', ...options.files },
-  });
-  try {
-    await body(pooler);
-    await pooler.expectBaseline();
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+  await runPoolerToBaseline(
+    {
+      config: (directory) => ({
+        maitred: { pool_mode: 'transaction', server_login_retry: 0, ...options.settings },
+        databases: {
+          app: { ...target, ...options.database(directory) },
+          ...options.databases?.(directory),
+        },
+      }),
+      files: { token: 'first\n', ...options.files },
+    },
+    body,
+  );
 }
 
 /** A script that prints the token and notes that it ran. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readForeignOptions, SocketOption } from '../support/foreign-socket.ts';
 import { withKoffiHooks } from '../support/koffi-hooks.ts';
-import { PoolerFixture, startPooler } from '../support/pooler-fixture.ts';
+import { PoolerFixture, usePooler } from '../support/pooler-fixture.ts';
 import type { PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
@@ -18,19 +18,17 @@ async function withProcess(
 ): Promise<void> {
   const { host, port, address } = sharedPostgres();
   const { settings = {}, ...rest } = options;
-  const pooler = await startPooler({
-    config: {
-      maitred: { pool_mode: 'transaction', ...settings },
-      databases: { app: { host, port, dbname: address.database } },
+  await usePooler(
+    {
+      config: {
+        maitred: { pool_mode: 'transaction', ...settings },
+        databases: { app: { host, port, dbname: address.database } },
+      },
+      users: { postgres: '', [address.user]: address.password ?? '' },
+      ...rest,
     },
-    users: { postgres: '', [address.user]: address.password ?? '' },
-    ...rest,
-  });
-  try {
-    await body(pooler);
-  } finally {
-    await pooler.kill();
-  }
+    body,
+  );
 }
 
 function login(pooler: PoolerFixture): Promise<RawClient> {

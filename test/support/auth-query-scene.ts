@@ -1,4 +1,4 @@
-import { startPooler } from './pooler-fixture.ts';
+import { runPoolerToBaseline } from './pooler-fixture.ts';
 import type { PoolerFixture } from './pooler-fixture.ts';
 import type { PostgresHandle } from './postgres-fixture.ts';
 import { quoteIdentifier, quoteLiteral } from './postgres-fixture.ts';
@@ -45,18 +45,14 @@ export async function withAuthQuery(
   options: AuthQueryOptions,
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
-  const pooler = await startPooler({
-    consolePassword: CONSOLE_PASSWORD,
-    config: authQueryConfig(server, options),
-    users: { postgres: CONSOLE_PASSWORD, ...options.users },
-  });
-  try {
-    await body(pooler);
-    await pooler.expectBaseline();
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+  await runPoolerToBaseline(
+    {
+      consolePassword: CONSOLE_PASSWORD,
+      config: authQueryConfig(server, options),
+      users: { postgres: CONSOLE_PASSWORD, ...options.users },
+    },
+    body,
+  );
 }
 
 /** Makes the user of `auth_query`. */

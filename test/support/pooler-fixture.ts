@@ -398,3 +398,38 @@ function usersText(users: Readonly<Record<string, string>>): string {
 function isBusy(pool: TextRow): boolean {
   return ['cl_active', 'cl_waiting', 'sv_active'].some((column) => Number(pool[column] ?? 0) > 0);
 }
+
+/** Runs `body` with a pooler of its own, which `body` may end. */
+export async function usePooler(
+  options: PoolerOptions,
+  body: (pooler: PoolerFixture) => Promise<void>,
+): Promise<void> {
+  const pooler = await startPooler(options);
+  try {
+    await body(pooler);
+  } finally {
+    await pooler.kill();
+  }
+}
+
+/** Runs `body` with a pooler of its own, which must end in good order. */
+export function runPooler(
+  options: PoolerOptions,
+  body: (pooler: PoolerFixture) => Promise<void>,
+): Promise<void> {
+  return usePooler(options, async (pooler) => {
+    await body(pooler);
+    await pooler.stop();
+  });
+}
+
+/** As {@link runPooler}; its pools must be back at their baseline in the end. */
+export function runPoolerToBaseline(
+  options: PoolerOptions,
+  body: (pooler: PoolerFixture) => Promise<void>,
+): Promise<void> {
+  return runPooler(options, async (pooler) => {
+    await body(pooler);
+    await pooler.expectBaseline();
+  });
+}

@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { makeAuthority } from './certificates.ts';
 import type { Certificate } from './certificates.ts';
-import { startPooler } from './pooler-fixture.ts';
+import { startPooler, runPooler } from './pooler-fixture.ts';
 import type { PoolerFixture, PoolerOptions } from './pooler-fixture.ts';
 import type { PostgresHandle } from './postgres-fixture.ts';
 import type { FakeServer } from './fake-server.ts';
@@ -59,13 +59,7 @@ export async function withTlsPooler(
   options: TlsPoolerOptions,
   body: (pooler: PoolerFixture) => Promise<void>,
 ): Promise<void> {
-  const pooler = await startTlsPooler(pki, target, options);
-  try {
-    await body(pooler);
-    await pooler.stop();
-  } finally {
-    await pooler.kill();
-  }
+  await runPooler(tlsPoolerOptions(pki, target, options), body);
 }
 
 /** The options of {@link startTlsPooler}, for poolers that must not start. */
