@@ -6,7 +6,8 @@ export class InvariantError extends Error {
 /**
  * Throws {@link InvariantError} unless `condition` holds. Kept in all builds.
  *
- * @param message - What should have been true, for the log line that names the bug.
+ * @param message - What should have been true, for the log line that names the bug. A constant
+ *   on the hot path: it is made for each call.
  */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) {

@@ -23,9 +23,16 @@ export class LinkedList<T extends ListNode<T>> {
     this.name = name;
   }
 
+  #expect(node: T, list: LinkedList<T> | null): void {
+    if (node.list !== list) {
+      const where = node.list === null ? 'in no list' : `in list ${node.list.name}`;
+      assert(false, `node ${where} on its way into or out of ${this.name}`);
+    }
+  }
+
   /** Appends `node`, which must be in no list. */
   push(node: T): void {
-    assert(node.list === null, `node already in list when pushed to ${this.name}`);
+    this.#expect(node, null);
     node.list = this;
     node.listPrev = this.tail;
     node.listNext = null;
@@ -40,7 +47,7 @@ export class LinkedList<T extends ListNode<T>> {
 
   /** Prepends `node`, which must be in no list. */
   unshift(node: T): void {
-    assert(node.list === null, `node already in list when unshifted to ${this.name}`);
+    this.#expect(node, null);
     node.list = this;
     node.listNext = this.head;
     node.listPrev = null;
@@ -55,7 +62,7 @@ export class LinkedList<T extends ListNode<T>> {
 
   /** Takes `node` out of this list. */
   remove(node: T): void {
-    assert(node.list === this, `node not in list ${this.name}`);
+    this.#expect(node, this);
     if (node.listPrev === null) {
       this.head = node.listNext;
     } else {

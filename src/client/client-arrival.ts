@@ -166,8 +166,7 @@ export class ClientArrival {
     client.serve(pool);
     pool.stats.clientLoginCount++;
     const session = sessionParameters(reported, this.#host.tracked, client.parameters);
-    // Clients that are alike share the strings.
-    client.parameters = [...session.values];
+    client.parameters = session.values;
     this.#welcome([...(authenticated === null ? [] : [authenticated]), session.messages]);
   }
 

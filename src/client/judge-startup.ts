@@ -46,17 +46,18 @@ export function judgeStartup(
     }
     return startup;
   }
-  const parameters = startup.values;
+  let parameters = startup.values;
   client.replication = startup.replication;
   if (settings.applicationNameAddHost) {
     const index = tracked.indexOf('application_name');
     const { address, port } = client.remote;
     const isUnix = client.isRemoteUnix;
-    parameters[index] = nameWithHost(
+    const name = nameWithHost(
       parameters[index] ?? null,
       isUnix ? describePeer(client.peer) : address,
       isUnix ? settings.listenPort : port,
     );
+    parameters = parameters.with(index, name);
   }
   client.parameters = parameters;
   const admission = host.admit(client, startup);

@@ -75,7 +75,7 @@ function refusal(error: PoolerError): StartupRefusal {
 }
 
 class ParameterReader {
-  readonly values: ParameterValues;
+  readonly values: (string | null)[];
   readonly #rules: StartupRules;
   readonly #isLenient: boolean;
 

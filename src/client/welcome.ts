@@ -49,8 +49,8 @@ export function writeWelcome(pieces: readonly Buffer[], key: IssuedKey, notice: 
 
 /** What a client is told of its session. */
 export interface SessionParameters {
-  /** The tracked parameters, complete; to be copied, not kept. */
-  readonly values: readonly (string | null)[];
+  /** The tracked parameters, complete. */
+  readonly values: ParameterValues;
   /** ParameterStatus messages, shared: never write into them. */
   readonly messages: Buffer;
 }
@@ -96,7 +96,8 @@ export function sessionParameters(
       pairs.push([name, value]);
     }
   }
-  const answer = { given: key, values, messages: writeParameters(pairs) };
+  const messages = writeParameters(pairs);
+  const answer = { given: key, values: tracked.share(values), messages };
   lastAnswers.set(reported, answer);
   return answer;
 }

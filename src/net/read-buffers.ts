@@ -1,3 +1,5 @@
+import { ViewCache } from '../base/view-cache.ts';
+
 /** Bytes read at a time, at most. */
 export const READ_BUFFER_BYTES = 65_536;
 
@@ -6,6 +8,8 @@ export const READ_BUFFER_BYTES = 65_536;
  * so the buffer is free again when the callback returns.
  */
 export const sharedReadBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+/** Views of its beginning. */
+export const sharedReadViews = new ViewCache(sharedReadBuffer);
 
 /** Read buffers kept for reuse: fresh memory costs more than reading into it. */
 const MAX_FREE_BUFFERS = 64;

@@ -2,10 +2,9 @@ import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
 import { assert } from '../base/assert.ts';
-import { copyBytes } from '../base/copy-bytes.ts';
 import { ViewCache } from '../base/view-cache.ts';
 import { openSocket } from './abstract-socket.ts';
-import { giveBack, sharedReadBuffer, takeReadBuffer } from './read-buffers.ts';
+import { giveBack, sharedReadBuffer, sharedReadViews, takeReadBuffer } from './read-buffers.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
@@ -290,7 +289,12 @@ export class SocketStream implements RawReader, RestingStream {
     const out = isSmall ? scratch : Buffer.allocUnsafe(total);
     first?.copy(out, 0);
     second?.copy(out, firstBytes);
-    copyBytes(out, chunkOffset, chunk, start, end);
+    if (start === 0 && chunk === sharedReadBuffer) {
+      // Views of it are at hand, and no copy is as fast.
+      out.set(sharedReadViews.view(end), chunkOffset);
+    } else {
+      chunk.copy(out, chunkOffset, start, end);
+    }
     if (!isSmall) {
       return this.write(out);
     }

@@ -36,7 +36,7 @@ export interface ClientEnd extends PoolClient<ClientEnd, ServerEnd>, ByteEnd {
   /** Where in its stream of messages the client is. */
   readonly framer: RequestFramer;
   /** Values of the tracked parameters that this client counts on. */
-  readonly parameters: ParameterValues;
+  parameters: ParameterValues;
   /** The link that serves it; null while it is not linked. */
   link: Link | null;
   /** Start of the query being answered, in clock ms; 0 when there is none. */
@@ -75,7 +75,7 @@ export interface ServerEnd extends PoolServer<ClientEnd, ServerEnd>, ByteEnd {
   readonly pool: RelayPool;
   readonly link: Link;
   /** Values of the tracked parameters in force on the server, as far as it reports them. */
-  readonly parameters: ParameterValues;
+  parameters: ParameterValues;
   /** Whether the server reports the parameter, by the same index. */
   readonly isReported: readonly boolean[];
   lastActivityMs: number;

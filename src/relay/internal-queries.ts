@@ -67,7 +67,11 @@ export class InternalQueries {
   setParameters(client: ClientEnd): boolean {
     const { server, host, requests } = this.#link;
     const { parameters, pool } = server;
+    if (client.parameters === parameters) {
+      return true;
+    }
     if (!parametersDiffer(client.parameters, parameters)) {
+      client.parameters = parameters;
       return true;
     }
     const plan = planParameterChange(
@@ -131,7 +135,8 @@ export class InternalQueries {
    */
   #onReset(error: ServerReport | null): void {
     const { server } = this.#link;
-    forgetUnreported(server.parameters, server.isReported);
+    const values = forgetUnreported(server.parameters, server.isReported);
+    server.parameters = this.#link.host.tracked.share(values);
     const isCutShort = error !== null && PASSING_ERRORS.has(error.sqlstate.slice(0, 2));
     if (isCutShort && server.cancelsInFlight === 0) {
       server.disconnect(`reset query failed: ${error.message}`);
@@ -156,7 +161,10 @@ export class InternalQueries {
       return;
     }
     rememberAccepted(server.pool.acceptedValues, this.#keys);
-    settleParameters(client.parameters, server.parameters, server.isReported);
+    const { parameters, isReported } = server;
+    const values = settleParameters(client.parameters, parameters, isReported);
+    client.parameters = this.#link.host.tracked.share(values);
+    server.parameters = client.parameters;
     if (kind === 'set_first') {
       client.onLinkReady();
     }

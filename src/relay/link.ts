@@ -281,9 +281,11 @@ export class Link {
     if (index === -1) {
       return;
     }
-    this.server.parameters[index] = parameter.value;
-    if (this.client !== null && this.internal.running === 'none') {
-      this.client.parameters[index] = parameter.value;
+    const { client, server } = this;
+    const { tracked } = this.host;
+    server.parameters = tracked.withValue(server.parameters, index, parameter.value);
+    if (client !== null && this.internal.running === 'none') {
+      client.parameters = tracked.withValue(client.parameters, index, parameter.value);
     }
   }
 

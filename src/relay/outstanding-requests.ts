@@ -113,7 +113,7 @@ export class OutstandingRequests {
 
   /** Whether the oldest request owed is one of maitred's own. */
   get isHeadSkipped(): boolean {
-    return this.#ring.length > 0 && (this.#ring.at(0) & SKIP_BIT) !== 0;
+    return (this.#ring.head & SKIP_BIT) !== 0;
   }
 
   /** Forgets everything, for a new link. */
@@ -214,7 +214,7 @@ export class OutstandingRequests {
       case B.CopyData:
       case B.CopyDone:
         // Rows and COPY data come only while something runs.
-        return ring.length === 0 ? Disposition.Violation : this.#headDisposition();
+        return ring.head === 0 ? Disposition.Violation : this.#headDisposition();
       case B.NoticeResponse:
       case B.ParameterStatus:
         return this.isHeadSkipped ? Disposition.Skip : Disposition.Forward;
@@ -230,13 +230,13 @@ export class OutstandingRequests {
   }
 
   #headDisposition(): number {
-    return (this.#ring.at(0) & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
+    return (this.#ring.head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
   }
 
   /** Drops CopyDone and CopyFail at the head: they ended no COPY, so the server ignored them. */
   #dropIgnoredCopyEnds(): void {
     const ring = this.#ring;
-    while (ring.length > 0 && (ring.at(0) === F.CopyDone || ring.at(0) === F.CopyFail)) {
+    while (ring.head === F.CopyDone || ring.head === F.CopyFail) {
       ring.shift();
     }
   }
@@ -250,7 +250,7 @@ export class OutstandingRequests {
       // A Sync that was not swallowed after all.
       return this.#isUnclear ? Disposition.Forward : Disposition.Violation;
     }
-    const head = ring.at(0);
+    const head = ring.head;
     const code = head & CODE_MASK;
     if (code !== F.Sync && code !== F.Query && code !== F.FunctionCall) {
       return Disposition.Violation;
@@ -276,7 +276,7 @@ export class OutstandingRequests {
     }
     this.#isCopyIn = false;
     this.#isCopyBoth = false;
-    const head = ring.at(0);
+    const head = ring.head;
     const code = head & CODE_MASK;
     if (code !== F.Sync && code !== F.Query && code !== F.FunctionCall) {
       this.#skipToSync();
@@ -287,7 +287,7 @@ export class OutstandingRequests {
   #skipToSync(): void {
     const ring = this.#ring;
     while (ring.length > 0) {
-      const code = ring.at(0) & CODE_MASK;
+      const code = ring.head & CODE_MASK;
       if (code === F.Sync) {
         return;
       }
@@ -305,7 +305,7 @@ export class OutstandingRequests {
     if (ring.length === 0) {
       return Disposition.Violation;
     }
-    const head = ring.at(0);
+    const head = ring.head;
     const disposition = (head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
     switch (head & CODE_MASK) {
       case F.Query:
@@ -417,7 +417,7 @@ export class OutstandingRequests {
       ring.set(kept++, ring.at(index));
     }
     ring.truncate(kept);
-    if ((ring.at(0) & CODE_MASK) === F.Execute && this.#readyOwed === 0) {
+    if ((ring.head & CODE_MASK) === F.Execute && this.#readyOwed === 0) {
       this.#isSyncMissing = true;
     }
   }

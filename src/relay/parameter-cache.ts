@@ -1,5 +1,11 @@
-/** Values of tracked parameters by index; null where unknown. */
-export type ParameterValues = (string | null)[];
+import { dropOldest } from '../base/drop-oldest.ts';
+
+/**
+ * Values of tracked parameters by index; null where unknown. Never changed in place: clients and
+ * server connections with the same values come to share one list, and comparing them is then
+ * comparing two references.
+ */
+export type ParameterValues = readonly (string | null)[];
 
 /** Parameters that PostgreSQL reports and that are always kept per client. */
 const BUILT_IN = [
@@ -14,6 +20,8 @@ const BUILT_IN = [
 export const MAX_PARAMETER_BYTES = 16_384;
 /** Most values remembered as accepted per pool. */
 const MAX_ACCEPTED_VALUES = 1000;
+/** Most lists of values remembered for others to share. */
+const MAX_SHARED_LISTS = 500;
 
 /**
  * The set of parameters kept per client: the built-in ones and `track_extra_parameters`. Fixed for
@@ -23,6 +31,8 @@ export class TrackedParameters {
   /** Names in canonical spelling; the index is that of {@link ParameterValues}. */
   readonly names: readonly string[];
   readonly #indexes = new Map<string, number>();
+  /** By their values as JSON. */
+  readonly #shared = new Map<string, ParameterValues>();
 
   /** @param extra - further names, any case. */
   constructor(extra: readonly string[]) {
@@ -43,8 +53,29 @@ export class TrackedParameters {
     return this.#indexes.get(name.toLowerCase()) ?? -1;
   }
 
+  /**
+   * The list that all with these values share; see {@link ParameterValues}.
+   *
+   * @param values - owned from now on.
+   */
+  share(values: ParameterValues): ParameterValues {
+    const key = JSON.stringify(values);
+    const shared = this.#shared.get(key);
+    if (shared !== undefined) {
+      return shared;
+    }
+    this.#shared.set(key, values);
+    dropOldest(this.#shared, MAX_SHARED_LISTS);
+    return values;
+  }
+
+  /** The same values but for one, shared. */
+  withValue(values: ParameterValues, index: number, value: string | null): ParameterValues {
+    return values[index] === value ? values : this.share(values.with(index, value));
+  }
+
   /** A list without any value. */
-  emptyValues(): ParameterValues {
+  emptyValues(): (string | null)[] {
     return this.names.map(() => null);
   }
 }
@@ -124,26 +155,20 @@ export function rememberAccepted(accepted: Set<string>, keys: readonly string[])
  * in the server's spelling; where it does not report a parameter, its value is now the client's.
  *
  * @param isReported - by index, whether the server reports the parameter.
+ * @returns the values of both.
  */
 export function settleParameters(
   client: ParameterValues,
   server: ParameterValues,
   isReported: readonly boolean[],
-): void {
-  for (let index = 0; index < client.length; index++) {
-    if (isReported[index] === true) {
-      client[index] = server[index] ?? null;
-    } else {
-      server[index] = client[index] ?? null;
-    }
-  }
+): ParameterValues {
+  return client.map((value, index) => (isReported[index] === true ? (server[index] ?? null) : value));
 }
 
 /** After a reset a server has its defaults, which nobody knows where it does not report them. */
-export function forgetUnreported(server: ParameterValues, isReported: readonly boolean[]): void {
-  for (let index = 0; index < server.length; index++) {
-    if (isReported[index] !== true) {
-      server[index] = null;
-    }
-  }
+export function forgetUnreported(
+  server: ParameterValues,
+  isReported: readonly boolean[],
+): ParameterValues {
+  return server.map((value, index) => (isReported[index] === true ? value : null));
 }

@@ -38,7 +38,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   readonly pool: RelayPool;
   readonly owner: ClientEnd | null;
   readonly link: Link;
-  readonly parameters: ParameterValues;
+  parameters: ParameterValues;
   isReported: readonly boolean[] = [];
   readonly connectedAtMs: number;
   readonly connectedWallMs: number;
@@ -182,12 +182,15 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.#isOpen = true;
     this.cancelKey = cancelKey;
     this.#welcome = parameters;
+    const { tracked } = this.#host.link;
+    const values = tracked.emptyValues();
     for (const [name, value] of parameters) {
-      const index = this.#host.link.tracked.indexOf(name);
+      const index = tracked.indexOf(name);
       if (index !== -1) {
-        this.parameters[index] = value;
+        values[index] = value;
       }
     }
+    this.parameters = tracked.share(values);
     this.isReported = this.parameters.map((value) => value !== null);
     if (this.#host.logger.isDebug) {
       this.#host.logger.debug('server_logged_in', this.logFields());

@@ -83,9 +83,9 @@ describe('LinkedList', () => {
       ])) {
         expect(act).toThrow(InvariantError);
       }
-      expect(() => other.remove(item)).toThrow('node not in list other');
+      expect(() => other.remove(item)).toThrow('node in list test on its way into or out of other');
     }
-    expect(() => list.remove(new Item('x'))).toThrow('node not in list test');
+    expect(() => list.remove(new Item('x'))).toThrow('node in no list on its way into or out of test');
     expect(names(list)).toBe('a');
   });
 

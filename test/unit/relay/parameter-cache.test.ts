@@ -7,6 +7,7 @@ import {
   rememberAccepted,
   settleParameters,
   TrackedParameters,
+  type ParameterValues,
 } from '../../../src/relay/parameter-cache.ts';
 import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
@@ -131,17 +132,15 @@ describe('settleParameters', () => {
   it('takes the spelling of the server, or the value of the client where it reports none', () => {
     const client = ['iso', 'x', null];
     const server = ['ISO, MDY', null, 'set by another client'];
-    settleParameters(client, server, [true, false, false]);
-    expect(client).toEqual(['ISO, MDY', 'x', null]);
-    expect(server).toEqual(['ISO, MDY', 'x', null]);
+    const settled = settleParameters(client, server, [true, false, false]);
+    expect(settled).toEqual(['ISO, MDY', 'x', null]);
   });
 
   it('does not take its own word for a report of the server', () => {
-    const server = [null];
+    let server: ParameterValues = [null];
     for (const value of ['first', 'second']) {
-      const client = [value];
-      settleParameters(client, server, [false]);
-      expect([client, server]).toEqual([[value], [value]]);
+      server = settleParameters([value], server, [false]);
+      expect(server).toEqual([value]);
     }
   });
 });
@@ -149,7 +148,34 @@ describe('settleParameters', () => {
 describe('forgetUnreported', () => {
   it('keeps what the server reports by itself', () => {
     const server = ['ISO, MDY', 'x', null];
-    forgetUnreported(server, [true, false, false]);
-    expect(server).toEqual(['ISO, MDY', null, null]);
+    expect(forgetUnreported(server, [true, false, false])).toEqual(['ISO, MDY', null, null]);
+    expect(server, 'others may share it').toEqual(['ISO, MDY', 'x', null]);
+  });
+});
+
+describe('lists of values', () => {
+  it('are the same for all with the same values', () => {
+    const tracked = new TrackedParameters([]);
+    const first = tracked.share(['a', null]);
+    expect(tracked.share(['a', null])).toBe(first);
+    expect(tracked.share(['a', 'null'])).not.toBe(first);
+    expect(tracked.withValue(tracked.share(['b', null]), 0, 'a')).toBe(first);
+  });
+
+  it('are left to those that share them when one of these changes', () => {
+    const tracked = new TrackedParameters([]);
+    const shared = tracked.share(['a', 'b']);
+    expect(tracked.withValue(shared, 1, 'c')).toEqual(['a', 'c']);
+    expect(tracked.withValue(shared, 1, 'b')).toBe(shared);
+    expect(shared).toEqual(['a', 'b']);
+  });
+
+  it('are not remembered for ever', () => {
+    const tracked = new TrackedParameters([]);
+    const first = tracked.share(['first']);
+    for (let count = 0; count < 1000; count++) {
+      tracked.share([String(count)]);
+    }
+    expect(tracked.share(['first'])).not.toBe(first);
   });
 });

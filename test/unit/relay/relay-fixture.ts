@@ -196,7 +196,7 @@ export class FakeServer implements ServerEnd {
   isClosed = false;
   readonly pool: RelayPool;
   readonly link: Link;
-  readonly parameters: ParameterValues;
+  parameters: ParameterValues;
   isReported: readonly boolean[] = [];
 
   readonly snapshots: Buffer[] = [];
@@ -374,7 +374,7 @@ export class RelayFixture {
   /** A server connection that has logged in. */
   addServer(parameters: Readonly<Record<string, string>> = {}): FakeServer {
     const server = this.addNewServer();
-    Object.assign(server.parameters, this.values(parameters));
+    server.parameters = this.values(parameters);
     server.isReported = server.parameters.map((value) => value !== null);
     this.pool.onServerLoggedIn(server, new Map());
     return server;
