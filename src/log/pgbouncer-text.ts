@@ -117,9 +117,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     return `${place}: ${show(problem)}${tail}`;
   }),
   // Clients
-  client_connected: prefixed(
-    ({ address, port, local }) =>
-      `P: got connection: ${hostPort(address, port)} -> ${endText(local)}`,
+  client_connected: prefixed(({ address, port, local }) =>
+    address === 'unix'
+      ? 'P: got connection: unix->unix'
+      : `P: got connection: ${hostPort(address, port)} -> ${endText(local)}`,
   ),
   startup_parameter_given: prefixed(
     ({ parameter, value }) => `got var: ${show(parameter)}=${show(value)}`,
