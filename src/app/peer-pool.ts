@@ -23,7 +23,7 @@ export interface PeerHost {
 /** Connections to one peer at a time when its size is unlimited. */
 const DEFAULT_PEER_CONNECTIONS = 20;
 /** Most requests that wait for a connection to one peer; whoever asks needs no password. */
-export const MAX_WAITING_REQUESTS = 1000;
+const MAX_WAITING_REQUESTS = 1000;
 
 /** A cancel request that is passed on. */
 interface PeerRequest {

@@ -2,7 +2,7 @@ import { oneOf, str } from './setting.ts';
 import { checkTlsProtocols, TLS_PROTOCOLS_ALLOWED } from './tls-protocols.ts';
 
 /** Whether TLS is used, and what is asked of the certificate of the other side. */
-export const SSL_MODES = [
+const SSL_MODES = [
   'disable',
   'allow',
   'prefer',
