@@ -24,15 +24,15 @@ USER 1000:1000
 EXPOSE 6432
 STOPSIGNAL SIGTERM
 
-# Alive means that it answers, whatever the state of the databases. Any server of the protocol
-# answers SSLRequest with one byte, and a connection that ends there logs nothing.
+# Alive means that it answers, whatever the state of the databases. GSSENCRequest is answered with N
+# by each client port, with TLS or without, and a connection that ends there logs nothing.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["node", "-e", "\
 const socket = require('net').connect(Number(process.env.MAITRED_LISTEN_PORT || 6432), '127.0.0.1');\
 socket.setTimeout(2500, () => process.exit(1));\
 socket.on('error', () => process.exit(1));\
 socket.on('end', () => process.exit(1));\
-socket.on('connect', () => socket.write(Buffer.from('0000000804d2162f', 'hex')));\
-socket.on('data', (data) => process.exit(/^[SN]/.test(data.toString('latin1')) ? 0 : 1));"]
+socket.on('connect', () => socket.write(Buffer.from('0000000804d21630', 'hex')));\
+socket.on('data', (data) => process.exit(data[0] === 0x4e ? 0 : 1));"]
 
 ENTRYPOINT ["node", "/app/dist/cli.js"]
 CMD ["/etc/maitred/maitred.yaml"]

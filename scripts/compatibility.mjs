@@ -165,7 +165,10 @@ const SHOW_NOTES = {
   active_sockets: ['different', 'positions within buffers are 0: there are no such buffers'],
   clients: ['same', '`ptr` and `link` are ids; KILL_CLIENT takes both'],
   config: ['same', 'settings that only maitred has stand behind the others'],
-  databases: ['same', ''],
+  databases: [
+    'better',
+    'databases made from `*` that are paused or disabled are listed although nobody uses them',
+  ],
   dns_hosts: ['same', ''],
   dns_zones: ['same', ''],
   fds: ['same', ''],

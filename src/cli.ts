@@ -140,8 +140,8 @@ function tellProblems({ file, quiet }: RunArguments, error: ConfigError): void {
     writeSync(STDERR, `maitred: ${CANNOT_LOAD}\n${error.message}\n`);
     return;
   }
-  for (const { message: problem } of error.problems) {
-    writeSync(STDERR, earlyLine('error', { problem }));
+  for (const { message: problem, file: origin } of error.problems) {
+    writeSync(STDERR, earlyLine('error', { problem, file: origin }));
   }
   writeSync(STDERR, earlyLine('fatal', { error: CANNOT_LOAD }));
 }

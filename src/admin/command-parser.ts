@@ -8,12 +8,12 @@ import { SHOW_TOPICS, type ShowTopic, UNSUPPORTED_TOPICS } from './topics.ts';
 /** Longest command name in bytes, quotes included. */
 export const MAX_NAME_BYTES = 15;
 /** Longest argument or setting name in bytes, quotes included. */
-export const MAX_ARGUMENT_BYTES = 63;
+const MAX_ARGUMENT_BYTES = 63;
 /** Longest value of SET in bytes, quotes included. */
-export const MAX_VALUE_BYTES = 255;
+const MAX_VALUE_BYTES = 255;
 
 /** Commands that take the name of a database. */
-export const DATABASE_VERBS = [
+const DATABASE_VERBS = [
   'disable',
   'enable',
   'kill',

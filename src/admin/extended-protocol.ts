@@ -26,7 +26,7 @@ import type { Portal, Statement, StatementStore } from './statement-store.ts';
 import type { TransactionBlock } from './transaction-block.ts';
 
 /** Most rows that the portals of one session keep for a later Execute. */
-export const MAX_KEPT_ROWS = 100_000;
+const MAX_KEPT_ROWS = 100_000;
 
 /** A message of the extended query protocol but Sync. */
 export type ExtendedRequest = Extract<

@@ -15,7 +15,7 @@ export type Row = readonly (string | null)[];
 export type Condition = (row: Row) => boolean | null;
 
 /** Most comparisons in one condition: bounds the work for each row. */
-export const MAX_COMPARISONS = 100;
+const MAX_COMPARISONS = 100;
 /** Deepest nesting of parentheses and NOT. */
 export const MAX_DEPTH = 50;
 

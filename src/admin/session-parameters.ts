@@ -1,5 +1,5 @@
 /** Parameters of a PostgreSQL session that PgBouncer answers for, with its answers. */
-export const CLIENT_PARAMETERS: ReadonlyMap<string, string> = new Map([
+const CLIENT_PARAMETERS: ReadonlyMap<string, string> = new Map([
   ['client_encoding', 'UTF-8'],
   ['default_transaction_isolation', 'read committed'],
   ['standard_conforming_strings', 'on'],

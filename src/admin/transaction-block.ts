@@ -9,7 +9,7 @@ import { ConsoleSqlState } from './console-sqlstate.ts';
 import type { CommandError } from './control.ts';
 
 /** Most savepoints of one transaction block. */
-export const MAX_SAVEPOINTS = 100;
+const MAX_SAVEPOINTS = 100;
 
 /** A command of transaction control. */
 export type TransactionCommand =

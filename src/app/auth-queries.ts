@@ -1,5 +1,6 @@
 import type { AuthQuerySource, CancelLookup, LookupAnswer } from '../auth/auth-query.ts';
 import { questionKey } from '../auth/user-lookups.ts';
+import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Database } from '../pool/database.ts';
 import type { PoolRegistry } from '../pool/pool-registry.ts';
@@ -11,8 +12,8 @@ import { AuthQueryClient } from './auth-query-client.ts';
 export interface AuthQueriesHost {
   readonly registry: PoolRegistry<ClientEnd, ServerEnd>;
   readonly logger: Logger;
-  /** The setting `auth_query_timeout`, in ms; 0 for none. */
-  readonly authQueryTimeoutMs: number;
+  /** The settings now. */
+  settings(): Pick<Settings, 'authQueryTimeoutMs'>;
   nowMs(): number;
 }
 
@@ -70,7 +71,8 @@ export class AuthQueries {
 
   /** Once per tick: ends what takes too long, and forgets pools that are not needed any more. */
   onTick(): void {
-    const { authQueryTimeoutMs, registry } = this.#host;
+    const { registry } = this.#host;
+    const { authQueryTimeoutMs } = this.#host.settings();
     const nowMs = this.#host.nowMs();
     for (const [client, { pool }] of this.#running) {
       if (authQueryTimeoutMs === 0 || nowMs - client.connectedAtMs <= authQueryTimeoutMs) {

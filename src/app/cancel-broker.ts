@@ -1,5 +1,6 @@
 import type { ClientConnection } from '../client/client-connection.ts';
 import { newCancelProgress } from '../client/client-host.ts';
+import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { OneShotTarget } from '../net/one-shot.ts';
 import { writeCancelRequest } from '../protocol/startup-writer.ts';
@@ -26,10 +27,11 @@ export interface CancelHost {
    * @returns why it is not passed on; null when it is.
    */
   forwardToPeer(requester: ClientConnection, processId: number, secret: Buffer): string | null;
-  /** How long a cancel request may wait before it is sent, in ms; 0 for ever. */
-  readonly cancelWaitTimeoutMs: number;
-  /** How long a server may take to accept and end a cancel request, in ms; 0 for ever. */
-  readonly serverConnectTimeoutMs: number;
+  /**
+   * The settings now: how long a cancel request may wait before it is sent, and how long a server may
+   * take to accept and end one; 0 for ever.
+   */
+  settings(): Pick<Settings, 'cancelWaitTimeoutMs' | 'serverConnectTimeoutMs'>;
 }
 
 /** One request that a client waits for. */
@@ -276,7 +278,7 @@ export class CancelBroker {
 
   /** A server that does not end a cancel request must not keep its server connection for ever. */
   #watch(server: ServerConnection, { carrier }: Sending): void {
-    const limitMs = this.#host.serverConnectTimeoutMs;
+    const limitMs = this.#host.settings().serverConnectTimeoutMs;
     if (limitMs > 0 && this.#host.nowMs() - carrier.connectedAtMs > limitMs) {
       // The request may still come to effect: on nobody, if the server connection is closed.
       server.isCloseNeeded ||= server.owner === null;
@@ -285,7 +287,7 @@ export class CancelBroker {
   }
 
   #expire(entries: Requester[]): void {
-    const limitMs = this.#host.cancelWaitTimeoutMs;
+    const limitMs = this.#host.settings().cancelWaitTimeoutMs;
     const nowMs = this.#host.nowMs();
     // Oldest first.
     for (let entry = entries[0]; entry !== undefined; entry = entries[0]) {

@@ -8,6 +8,7 @@ import { Listener, type ListenTarget } from '../net/listener.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
 import type { ListeningDescriptor } from './descriptors.ts';
+import { listenAddresses } from './listen-addresses.ts';
 import type { SocketTuner } from './socket-tuner.ts';
 import { findGroupId } from './system-accounts.ts';
 import { asError } from './system-error.ts';
@@ -15,8 +16,8 @@ import { inheritedSocketPath, inheritedSockets } from './systemd.ts';
 
 const GROUP_FILE = '/etc/group';
 
-/** The error codes that say that a name has no address. */
-const LOOKUP_FAILURE = /^(?:ENOTFOUND|ENODATA|EAI_[A-Z]+)$/;
+/** What the system says of an address that this machine does not have. */
+const NO_SUCH_ADDRESS: ReadonlySet<unknown> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
 /** A turn of the event loop that has nothing to do takes less, in ms. */
 const QUIET_TURN_MS = 0.05;
@@ -80,7 +81,8 @@ export class Listeners {
 
   /**
    * Opens all sockets that the settings ask for, or takes those that a service manager passed on.
-   * A single address that cannot be used is a warning, unless a process that runs is to be replaced.
+   * A single address that cannot be used is a warning, unless a process that runs is to be replaced
+   * and may listen there.
    * The unix socket comes last: when that is open, all is.
    *
    * @throws when a name has no address, when no TCP address can be used, when the unix socket
@@ -111,19 +113,16 @@ export class Listeners {
     const { listenAddr, soReuseport: reusePort } = settings;
     let port = settings.listenPort;
     const failures: Error[] = [];
-    for (const host of listenAddr.flatMap((name) => (name === '*' ? ['0.0.0.0', '::'] : [name]))) {
+    // A name without an address ends the start: that is a mistake, not a passing state.
+    const hosts = await Promise.all(listenAddr.map((entry) => listenAddresses(entry, port)));
+    for (const host of hosts.flat()) {
       try {
         const listener = await this.#listen({ kind: 'tcp', host, port, reusePort }, settings);
         // With any free port asked for, all sockets share the one that was found first.
         port = listener.port;
       } catch (error) {
         failures.push(asError(error));
-        const unknown = unknownName(host, port, error);
-        if (unknown !== null) {
-          // A mistake, not a passing state.
-          throw unknown;
-        }
-        if (replaces) {
+        if (replaces && !NO_SUCH_ADDRESS.has((error as NodeJS.ErrnoException).code)) {
           throw new Error(replaceFailure(`${host}:${String(port)}`, error), { cause: error });
         }
         this.#logger.warn('listen_failed', { address: host, port, error: systemErrorText(error) });
@@ -314,22 +313,6 @@ function pathOf({ target, address }: Listener): string | null {
     case 'inherited':
       return address === null ? inheritedSocketPath(target.fd) : null;
   }
-}
-
-/** What the C library says of names without an address. */
-const LOOKUP_TEXTS: ReadonlyMap<string, string> = new Map([
-  ['ENOTFOUND', 'Name or service not known [-2]'],
-  ['EAI_AGAIN', 'Temporary failure in name resolution [-3]'],
-]);
-
-/** The error of a name in listen_addr that has no address; `null` when `error` is another one. */
-export function unknownName(host: string, port: number, error: unknown): Error | null {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === undefined || !LOOKUP_FAILURE.test(code)) {
-    return null;
-  }
-  const why = LOOKUP_TEXTS.get(code) ?? `name has no address [${code}]`;
-  return new Error(`getaddrinfo('${host}', '${String(port)}') = ${why}`, { cause: error });
 }
 
 /**

@@ -9,7 +9,8 @@ import { poolerError } from '../protocol/pooler-errors.ts';
 
 /** What {@link LoginPlanner} needs from around it. */
 export interface LoginPlannerHost {
-  readonly settings: Settings;
+  /** The settings now. */
+  settings(): Settings;
   readonly credentials: Credentials;
   readonly lookups: UserLookups;
   /** Finds a database, or makes one from `*`; null when there is neither. */
@@ -120,7 +121,7 @@ export class LoginPlanner {
 
   /** Where to ask; null when there is nobody to ask. */
   #sourceOf(target: LoginRequest['target']): AuthQuerySource | PlanFailure | null {
-    const { settings } = this.#host;
+    const settings = this.#host.settings();
     const config = target === null || target === 'console' ? null : target.config;
     const user = given(config?.authUser) ?? given(settings.authUser);
     const ownName = target === null || target === 'console' ? null : target.name;

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { MAX_PASSWORD_BYTES } from '../auth/limits.ts';
 
 /** Longest run of a password_command, in ms. */
-export const COMMAND_DEADLINE_MS = 10_000;
+const COMMAND_DEADLINE_MS = 10_000;
 /** Most bytes that are read: the longest password and its line end. */
 const MAX_BYTES = MAX_PASSWORD_BYTES + 2;
 

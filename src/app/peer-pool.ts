@@ -1,7 +1,7 @@
 import type { NetConnectOpts } from 'node:net';
 import type { ClientConnection } from '../client/client-connection.ts';
 import { newCancelProgress } from '../client/client-host.ts';
-import type { PeerConfig } from '../config/config.ts';
+import type { PeerConfig, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { OpenedTls, ServerTls } from '../net/tls-upgrade.ts';
 import { openedTls, type ServerTarget } from '../server/server-target.ts';
@@ -12,13 +12,10 @@ export interface PeerHost {
   readonly logger: Logger;
   readonly carriers: CarrierHost;
   nowMs(): number;
-  /** `peer_id` of this process; 0 when it has no peers. */
-  readonly peerId: number;
-  readonly defaultPoolSize: number;
-  /** How long a cancel request may take, in ms; 0 for ever. */
-  readonly cancelWaitTimeoutMs: number;
+  /** The settings now. */
+  settings(): Pick<Settings, 'peerId' | 'defaultPoolSize' | 'cancelWaitTimeoutMs'>;
   /** How TLS is spoken with servers, and so with peers; null when they are not asked for it. */
-  readonly serverTls: ServerTls | null;
+  serverTls(): ServerTls | null;
   /** How to reach a peer. */
   connectOptions(target: ServerTarget): NetConnectOpts;
 }
@@ -26,7 +23,7 @@ export interface PeerHost {
 /** Connections to one peer at a time when its size is unlimited. */
 const DEFAULT_PEER_CONNECTIONS = 20;
 /** Most requests that wait for a connection to one peer; whoever asks needs no password. */
-export const MAX_WAITING_REQUESTS = 1000;
+const MAX_WAITING_REQUESTS = 1000;
 
 /** A cancel request that is passed on. */
 interface PeerRequest {
@@ -87,7 +84,7 @@ export class PeerPool {
 
   #sendWaiting(): void {
     const { poolSize } = this.config;
-    const size = poolSize ?? this.#host.defaultPoolSize;
+    const size = poolSize ?? this.#host.settings().defaultPoolSize;
     const limit = size > 0 ? size : DEFAULT_PEER_CONNECTIONS;
     while (this.#active.size < limit) {
       const request = this.#waiting.shift();
@@ -133,7 +130,7 @@ export class PeerPool {
    * no TLS that begins by itself.
    */
   #tlsFor({ requester }: PeerRequest, target: ServerTarget): OpenedTls | null {
-    const tls = requester.security.isSecure ? openedTls(target, this.#host.serverTls) : null;
+    const tls = requester.security.isSecure ? openedTls(target, this.#host.serverTls()) : null;
     return tls === null ? null : { ...tls, isDirect: false };
   }
 
@@ -155,7 +152,7 @@ export class PeerPool {
 
   /** Once per tick: gives up requests that took too long, wherever they hang. */
   onTick(): void {
-    const limitMs = this.#host.cancelWaitTimeoutMs;
+    const limitMs = this.#host.settings().cancelWaitTimeoutMs;
     if (limitMs > 0) {
       const sinceMs = this.#host.nowMs() - limitMs;
       this.#end((request) => request.arrivedMs < sinceMs, 'cancel_wait_timeout');

@@ -44,7 +44,7 @@ export class Peers {
    */
   forward(requester: ClientConnection, processId: number, secret: Buffer): string | null {
     const id = peerIdOf(processId);
-    const { peerId } = this.#host;
+    const { peerId } = this.#host.settings();
     if (peerId === 0 || id === peerId) {
       return 'failed cancel request';
     }
@@ -89,7 +89,7 @@ export class Peers {
       id,
       host,
       port,
-      poolSize: poolSize ?? this.#host.defaultPoolSize,
+      poolSize: poolSize ?? this.#host.settings().defaultPoolSize,
     }));
   }
 

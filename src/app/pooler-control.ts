@@ -175,13 +175,19 @@ export class PoolerControl implements Control {
     return this.#process.version;
   }
 
-  /** Runs `action` on a database by name, or on all for null. */
+  /** Runs `action` on a database by name, which may have to be made from `*`, or on all for null. */
   #on(name: string | null, action: (database: Database | null) => CommandOutcome): CommandOutcome {
     if (name === null) {
       return action(null);
     }
     const database = this.#pooler.registry.findDatabase(name);
     return database === null ? noSuchDatabase(name) : action(database);
+  }
+
+  /** Runs `action` on a database that is there: what undoes a command makes none. */
+  #onKnown(name: string, action: (database: Database) => CommandOutcome): CommandOutcome {
+    const database = this.#pooler.registry.databases.get(name);
+    return database === undefined ? noSuchDatabase(name) : action(database);
   }
 
   pause(name: string | null, call: CommandCall): CommandOutcome {
@@ -226,14 +232,17 @@ export class PoolerControl implements Control {
     if (modes.shutdown !== null) {
       return shuttingDown();
     }
-    return this.#on(name, (database) => {
-      if (database === null ? !modes.isHeld : !database.isPaused) {
-        return database === null ? notPaused() : databaseNotPaused(database.name);
-      }
+    const resume = (database: Database | null): CommandOutcome => {
       modes.resume(database);
       modes.checkWaiting();
       return DONE;
-    });
+    };
+    if (name === null) {
+      return modes.isHeld ? resume(null) : notPaused();
+    }
+    return this.#onKnown(name, (database) =>
+      database.isPaused ? resume(database) : databaseNotPaused(database.name),
+    );
   }
 
   suspend(call: CommandCall): CommandOutcome {
@@ -257,18 +266,17 @@ export class PoolerControl implements Control {
   }
 
   disable(name: string): CommandOutcome {
-    return this.#setDisabled(name, true);
+    return this.#on(name, (database) => {
+      if (database !== null) {
+        database.isDisabled = true;
+      }
+      return DONE;
+    });
   }
 
   enable(name: string): CommandOutcome {
-    return this.#setDisabled(name, false);
-  }
-
-  #setDisabled(name: string, isDisabled: boolean): CommandOutcome {
-    return this.#on(name, (database) => {
-      if (database !== null) {
-        database.isDisabled = isDisabled;
-      }
+    return this.#onKnown(name, (database) => {
+      database.isDisabled = false;
       return DONE;
     });
   }

@@ -167,17 +167,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   #makeBroker(): CancelBroker {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const pooler = this;
     return new CancelBroker(this.keys, {
       logger: this.logger,
       carriers: this,
-      get cancelWaitTimeoutMs() {
-        return pooler.settings.cancelWaitTimeoutMs;
-      },
-      get serverConnectTimeoutMs() {
-        return pooler.settings.serverConnectTimeoutMs;
-      },
+      settings: () => this.settings,
       nowMs: () => this.nowMs(),
       targetOf: (server) => ({
         connect: connectOptions(server.place, this.settings, this.lookup),
@@ -190,14 +183,10 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   #makePasswords(): ServerPasswords {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const pooler = this;
     return new ServerPasswords({
       reader: this.environment.passwordReader,
       logger: this.logger,
-      get passwordRefreshIntervalMs() {
-        return pooler.settings.passwordRefreshIntervalMs;
-      },
+      settings: () => this.settings,
       nowMs: () => this.nowMs(),
       isInUse: (name) => {
         const database = this.registry.databases.get(name);
@@ -207,25 +196,17 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   #makeAuthQueries(): AuthQueries {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const pooler = this;
     return new AuthQueries({
       registry: this.registry,
       logger: this.logger,
-      get authQueryTimeoutMs() {
-        return pooler.settings.authQueryTimeoutMs;
-      },
+      settings: () => this.settings,
       nowMs: () => this.nowMs(),
     });
   }
 
   #makePlanner(): LoginPlanner {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const pooler = this;
     return new LoginPlanner({
-      get settings() {
-        return pooler.settings;
-      },
+      settings: () => this.settings,
       credentials: this.credentials,
       lookups: this.lookups,
       findDatabase: (name) => this.registry.findDatabase(name),
@@ -318,24 +299,12 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   // ---- peers ----
 
   #makePeers(config: Config): Peers {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getters below need it
-    const pooler = this;
     return new Peers(config, {
       logger: this.logger,
       carriers: this,
       nowMs: () => this.nowMs(),
-      get peerId() {
-        return pooler.settings.peerId;
-      },
-      get defaultPoolSize() {
-        return pooler.settings.defaultPoolSize;
-      },
-      get cancelWaitTimeoutMs() {
-        return pooler.settings.cancelWaitTimeoutMs;
-      },
-      get serverTls() {
-        return pooler.serverTls;
-      },
+      settings: () => this.settings,
+      serverTls: () => this.serverTls,
       connectOptions: (target) => connectOptions(target, this.settings, this.lookup),
     });
   }

@@ -1,7 +1,7 @@
 import type { ServerCredential } from '../auth/credentials.ts';
 import { NO_SECRET, type Secret } from '../auth/secret.ts';
 import { splitCommand } from '../config/command-words.ts';
-import type { DatabaseConfig } from '../config/config.ts';
+import type { DatabaseConfig, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { PasswordOutcome, PasswordReader } from './password-reader.ts';
 
@@ -9,8 +9,8 @@ import type { PasswordOutcome, PasswordReader } from './password-reader.ts';
 export interface ServerPasswordsHost {
   readonly reader: PasswordReader;
   readonly logger: Logger;
-  /** The global setting, in ms; 0 for never. */
-  readonly passwordRefreshIntervalMs: number;
+  /** The settings now. */
+  settings(): Pick<Settings, 'passwordRefreshIntervalMs'>;
   nowMs(): number;
   /** Whether anybody is connected to the database, or through it. */
   isInUse(database: string): boolean;
@@ -123,7 +123,8 @@ export class ServerPasswords {
     const nowMs = this.#host.nowMs();
     for (const entry of this.#entries.values()) {
       const { config } = entry.source;
-      const intervalMs = config.passwordRefreshIntervalMs ?? this.#host.passwordRefreshIntervalMs;
+      const intervalMs =
+        config.passwordRefreshIntervalMs ?? this.#host.settings().passwordRefreshIntervalMs;
       const isDue = intervalMs > 0 && nowMs - entry.fetchedAtMs >= intervalMs;
       if (entry.current === null || !isDue || entry.isRunning) {
         continue;

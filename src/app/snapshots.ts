@@ -12,6 +12,7 @@ import type {
   UserSnapshot,
 } from '../admin/snapshots.ts';
 import type { DatabaseConfig } from '../config/config.ts';
+import type { Database } from '../pool/database.ts';
 import { positive } from '../pool/effective-settings.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import { hostsOf } from '../server/server-target.ts';
@@ -118,15 +119,16 @@ export class Snapshots {
     };
   }
 
-  /** All databases but unused ones made from `*`; the console's own last. */
+  /**
+   * All databases, the console's own last; but of those made from `*` only the ones that are used,
+   * or that a command has marked: nobody would find what is to be resumed otherwise.
+   */
   databases(): DatabaseSnapshot[] {
     const { registry, settings } = this.#pooler;
     const rows: DatabaseSnapshot[] = [];
     for (const database of registry.databases.values()) {
       const { config } = database;
-      const isIdleAuto =
-        database.isAuto && database.clientCount === 0 && database.serverCount === 0;
-      if (isIdleAuto) {
+      if (isHidden(database)) {
         continue;
       }
       rows.push({
@@ -260,7 +262,7 @@ export class Snapshots {
     const servers = registry.pools.reduce((sum, { serverCount }) => sum + serverCount, 0);
     const { broker, peers } = this.#pooler;
     return {
-      databases: registry.databases.size + 1,
+      databases: this.databases().length,
       users: this.#userNames().size,
       peers: this.peers().length,
       pools: registry.pools.length + 1,
@@ -350,6 +352,12 @@ function mergePools(rows: readonly PoolSnapshot[]): PoolSnapshot[] {
     });
   }
   return [...merged.values()];
+}
+
+/** Whether a database was made from `*`, and nobody uses it now. */
+function isHidden(database: Database): boolean {
+  const isMarked = database.isPaused || database.isDisabled;
+  return database.isAuto && !isMarked && database.clientCount + database.serverCount === 0;
 }
 
 /** The setting, if there is something to choose from. */

@@ -1,12 +1,12 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import path from 'node:path';
 import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import { canReusePort } from '../net/reuse-port.ts';
-import { socketGroup, unknownName } from './listeners.ts';
+import { listenAddresses } from './listen-addresses.ts';
+import { socketGroup } from './listeners.ts';
 import type { SystemUser } from './system-accounts.ts';
+import { asError } from './system-error.ts';
 
 /** What {@link findStartProblems} needs to know of the process. */
 export interface StartConditions {
@@ -68,9 +68,8 @@ async function findListenProblems(
   if (listenAddr.length === 0 && unixSocketDir === '') {
     problems.push('nowhere to listen on');
   }
-  for (const host of listenAddr.filter((name) => name !== '*' && isIP(name) === 0)) {
-    const problem = await findNameProblem(host, listenPort);
-    problems.push(...(problem === null ? [] : [problem]));
+  for (const entry of listenAddr) {
+    problems.push(...(await findNameProblem(entry, listenPort)));
   }
   if (unixSocketDir !== '' && !unixSocketDir.startsWith('@')) {
     const socket = path.join(unixSocketDir, `.s.PGSQL.${String(listenPort)}`);
@@ -85,12 +84,12 @@ async function findListenProblems(
   return problems;
 }
 
-async function findNameProblem(host: string, port: number): Promise<string | null> {
+async function findNameProblem(entry: string, port: number): Promise<readonly string[]> {
   try {
-    await lookup(host);
-    return null;
+    await listenAddresses(entry, port);
+    return [];
   } catch (error) {
-    return unknownName(host, port, error)?.message ?? null;
+    return [asError(error).message];
   }
 }
 

@@ -35,6 +35,11 @@ export class ClientArrival {
     return this.#entrance.proxiedFrom;
   }
 
+  /** See {@link Entrance.claim}. */
+  get claim(): Entrance['claim'] {
+    return this.#entrance.claim;
+  }
+
   /** Whether the login is over. */
   get isLoginOver(): boolean {
     return this.#login === null;
@@ -140,8 +145,7 @@ export class ClientArrival {
   refuse(error: PoolerError, reason: string): void {
     const client = this.#client;
     if (!client.isClosed) {
-      const who = { ...client.logFields(), ...this.#entrance.claim };
-      this.#host.logger.warn('client_login_failed', { ...who, reason });
+      this.#host.logger.warn('client_login_failed', { ...client.logFields(), reason });
       this.#host.guard.onRefused(client, error, reason);
       this.dispose();
       client.disconnect(error);

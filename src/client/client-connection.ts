@@ -116,6 +116,11 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return this.remote.address === 'unix';
   }
 
+  /** Who the client says it is; `null` before its startup packet. For the log alone. */
+  get claim(): { readonly user: string; readonly database: string } | null {
+    return this.#arrival.claim;
+  }
+
   /** Whether a proxy stands between: what the system tells of the peer is told of the proxy. */
   get isProxied(): boolean {
     return this.#arrival.proxiedFrom !== null;

@@ -11,12 +11,16 @@ export function clientLogFields(client: ClientConnection, settings: Settings): o
   return {
     client: client.id,
     peer: client.cancelProgress?.peerId ?? undefined,
-    database: client.identity?.databaseName ?? client.cancelProgress?.pool?.database.name,
-    user: client.identity?.user.name,
+    database: databaseOf(client),
+    user: client.identity?.user.name ?? client.claim?.user,
     address,
     port: client.isRemoteUnix ? settings.listenPort : port,
     peerProcess: client.peer?.pid,
   };
+}
+
+function databaseOf({ identity, claim, cancelProgress }: ClientConnection): string | undefined {
+  return identity?.databaseName ?? claim?.database ?? cancelProgress?.pool?.database.name;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ProxyPreamble } from './proxy-preamble.ts';
 export class Entrance {
   /** Where the client is, as a PROXY header said; null without one. */
   proxiedFrom: { readonly address: string; readonly port: number } | null = null;
-  /** Who a client said it is that was refused before anything was looked up. */
+  /** Who the client says it is, from its startup packet on; for the log. */
   claim: { readonly user: string; readonly database: string } | null = null;
   readonly #client: ClientConnection;
   readonly #host: ClientHost;
@@ -63,12 +63,11 @@ export class Entrance {
   /** Asks whether a login may go on. */
   ask({ parameters }: StartupMessage): GateVerdict {
     const user = parameters.get('user') ?? '';
+    this.claim = user === '' ? null : { user, database: parameters.get('database') ?? user };
     const verdict = this.#host.guard.gate(this.#client, user);
     if (verdict === 'hold') {
       // Until it is its turn, see ClientConnection.proceedLogin.
       this.#client.pauseReading();
-    } else if (verdict !== 'go') {
-      this.claim = { user, database: parameters.get('database') ?? user };
     }
     return verdict;
   }

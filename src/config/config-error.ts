@@ -47,7 +47,7 @@ export function keyForMessage(key: string): string {
 }
 
 /** Prints a place as `file:line:column`, or the file alone when it is not about a line. */
-export function formatPlace(mainFile: string, place: Place): string {
+function formatPlace(mainFile: string, place: Place): string {
   const file = place.file ?? mainFile;
   return place.line === 0 ? file : `${file}:${String(place.line)}:${String(place.column)}`;
 }

@@ -215,7 +215,8 @@ export function readSection(
       const key = dialect.showKey(section.name, entry.key);
       const fullKey = inSection(section, key);
       const unknown = dialect.describeUnknown(section.name, key, fullKey);
-      problems.add(entry.keyPlace, fullKey, `${unknown}${suggest(section, entry.key)}`);
+      const where = problems.inConfiguration(entry.keyPlace);
+      problems.add(entry.keyPlace, fullKey, `${unknown}${where}${suggest(section, entry.key)}`);
     } else {
       const key = inSection(section, found.name);
       const isRefused = !dialect.isLastWinning && reportRepeated(key, entry, places, problems);

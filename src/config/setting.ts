@@ -108,7 +108,7 @@ export const INT_MAX = 2_147_483_647;
 export const UINT_MAX = 4_294_967_295;
 
 /** Longest accepted time in ms: INT_MAX seconds, about 68 years. */
-export const TIME_MAX_MS = INT_MAX * 1000;
+const TIME_MAX_MS = INT_MAX * 1000;
 
 function defaultMax(type: SettingType): number {
   return type === 'time' ? TIME_MAX_MS : INT_MAX;

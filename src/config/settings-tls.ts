@@ -2,14 +2,7 @@ import { oneOf, str } from './setting.ts';
 import { checkTlsProtocols, TLS_PROTOCOLS_ALLOWED } from './tls-protocols.ts';
 
 /** Whether TLS is used, and what is asked of the certificate of the other side. */
-export const SSL_MODES = [
-  'disable',
-  'allow',
-  'prefer',
-  'require',
-  'verify-ca',
-  'verify-full',
-] as const;
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /** Words for the ciphers that Node.js offers by default; PgBouncer takes all of them for that. */
 export const DEFAULT_CIPHER_WORDS: readonly string[] = ['default', 'secure', 'normal', 'fast'];

@@ -90,8 +90,8 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
   socket_option_failed: plain(({ error }) => `socket option could not be set: ${show(error)}`),
   stats: plain((fields) => statsText(fields, 'us')),
   // Configuration
-  config_reload_failed: plain(({ problem }) =>
-    problem === undefined ? 'config file loading failed' : withoutPlace(show(problem)),
+  config_reload_failed: plain(({ problem, file }) =>
+    problem === undefined ? 'config file loading failed' : withoutPlace(show(problem), show(file)),
   ),
   config_warning: plain(({ problem, database, needsRestart }) =>
     withValue(show(problem), database ?? needsRestart),
@@ -117,9 +117,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     return `${place}: ${show(problem)}${tail}`;
   }),
   // Clients
-  client_connected: prefixed(
-    ({ address, port, local }) =>
-      `P: got connection: ${hostPort(address, port)} -> ${endText(local)}`,
+  client_connected: prefixed(({ address, port, local }) =>
+    address === 'unix'
+      ? 'P: got connection: unix->unix'
+      : `P: got connection: ${hostPort(address, port)} -> ${endText(local)}`,
   ),
   startup_parameter_given: prefixed(
     ({ parameter, value }) => `got var: ${show(parameter)}=${show(value)}`,
@@ -319,9 +320,15 @@ export function statsText(fields: Fields, unit: 'us' | 'μs'): string {
   ].join(', ');
 }
 
-/** Takes `FILE:LINE:COLUMN: ` away where the text says the place in PgBouncer's own words. */
-function withoutPlace(problem: string): string {
-  return problem.replace(/^.*?:\d+:\d+: (?=.* in configuration \()/, '');
+/**
+ * Takes `FILE:LINE:COLUMN: ` away where the text says the place in PgBouncer's own words, and `FILE: `
+ * where the whole file is meant.
+ */
+function withoutPlace(problem: string, file: string): string {
+  const whole = `${file}: `;
+  return problem.startsWith(whole)
+    ? problem.slice(whole.length)
+    : problem.replace(/^.*?:\d+:\d+: (?=.* in configuration \()/, '');
 }
 
 function withValue(sentence: string, value: unknown): string {

@@ -92,7 +92,7 @@ export class HttpService {
   }
 }
 
-/** The path of a request without its query. */
+/** The path of a request without its query; proxies may name the whole address. */
 function pathOf(request: http.IncomingMessage): string {
-  return request.url?.split('?', 1)[0] ?? '';
+  return request.url?.replace(/^https?:\/\/[^/]*/i, '').split('?', 1)[0] ?? '';
 }

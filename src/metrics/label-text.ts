@@ -1,5 +1,5 @@
 /** Longest value of a label, in UTF-16 units. PostgreSQL cuts its names to 63 bytes. */
-export const MAX_LABEL_LENGTH = 256;
+const MAX_LABEL_LENGTH = 256;
 
 /**
  * Control characters and line separators, which some readers of the format take for the end of a

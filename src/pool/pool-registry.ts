@@ -48,7 +48,8 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       return known;
     }
     const template = this.#config.databases.get(WILDCARD);
-    if (template === undefined || Buffer.byteLength(name) > MAX_NAME_BYTES || name === '') {
+    const isName = name !== '' && name !== WILDCARD && Buffer.byteLength(name) <= MAX_NAME_BYTES;
+    if (template === undefined || !isName) {
       return null;
     }
     const database = new Database(name, fromTemplate(template, name), true, this.#host.nowMs());
@@ -205,7 +206,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       if (entry === null) {
         removed.push(database);
       } else {
-        database.isAuto &&= database.name === WILDCARD || !next.databases.has(database.name);
+        database.isAuto &&= !next.databases.has(database.name);
         this.#applyDatabase(database, entry);
       }
     }

@@ -1,25 +1,7 @@
 import * as frontend from '../support/frontend-messages.ts';
+import { commands } from './commands.ts';
 import { describeConformance } from './conformance.ts';
-import type { Scenario } from './conformance.ts';
 import { BOB } from './stage.ts';
-
-/** A scenario of console commands, each on the same connection. */
-function commands(
-  name: string,
-  statements: readonly string[],
-  differences: Scenario['differences'] = [],
-): Scenario {
-  return {
-    name,
-    differences,
-    run: async (stage) => {
-      const console = await stage.enterConsole();
-      for (const sql of statements) {
-        await console.query(sql);
-      }
-    },
-  };
-}
 
 describeConformance({
   name: 'console',

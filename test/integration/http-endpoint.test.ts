@@ -93,6 +93,17 @@ describe('HttpEndpoint', () => {
     expect(await response.text()).not.toContain(METRICS);
   });
 
+  it.each([
+    ['http://pooler:9127/healthz', 200],
+    ['http://pooler:9127/metrics?x=1', 200],
+    ['http://pooler:9127', 404],
+    ['ftp://pooler/healthz', 404],
+  ])('takes the address %s as proxies write it: %i', async (address, status) => {
+    const head = `GET ${address} HTTP/1.1\r\nHost: pooler\r\nConnection: close\r\n\r\n`;
+    const answer = await exchange(await open(), head);
+    expect(answer).toContain(`HTTP/1.1 ${String(status)} `);
+  });
+
   it('answers HEAD without a body', async () => {
     const response = await get(await open(), '/metrics', { method: 'HEAD' });
     expect(response.status).toBe(200);

@@ -49,6 +49,27 @@ describe("the log in PgBouncer's words", () => {
     });
   });
 
+  it('names who is refused before the password is asked for, in each line', async () => {
+    await withLog('pgbouncer', {}, async (scene) => {
+      for (const [options, who, why] of [
+        [{ database: 'pgbouncer' }, 'pgbouncer/bob', 'not allowed'],
+        [{ parameters: { jit: 'off' } }, 'app/bob', 'unsupported startup parameter: jit'],
+      ] as const) {
+        await refusalOf(scene.login(options));
+        const from = `${CLIENT}${who}${AT}`;
+        const names = `db=${who.replace('/', ' user=')}`;
+        await scene.waitFor(new RegExp(` WARNING ${from}login failed: ${names} \\(${why}\\)$`));
+        await scene.waitFor(new RegExp(` LOG ${from}closing because: ${why} \\(age=`));
+        await scene.waitFor(new RegExp(` WARNING ${from}pooler error: ${why}$`));
+      }
+      const nameless = await scene.connect();
+      nameless.startup({ user: '' });
+      await nameless.readToEnd();
+      const nobody = String.raw`\(nodb\)/\(nouser\)`;
+      await scene.waitFor(new RegExp(` ${nobody}${AT}closing because: no username supplied`));
+    });
+  });
+
   it('tells of databases made from *, once, and when they are dropped', async () => {
     const databases = { '*': { host: '127.0.0.1', port: 1 } };
     const settings = { autodb_idle_timeout: '0.2', server_login_retry: 0 };

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -419,6 +420,21 @@ describe('listening', () => {
     } finally {
       await pooler.kill();
     }
+  });
+
+  it('on a name opens its addresses, and tells them', async () => {
+    const maitred = { listen_addr: 'localhost', unix_socket_dir: '' };
+    await withProcess({ config: { maitred, databases: { app: target } } }, async (pooler) => {
+      const lines = pooler.logs.filter(({ event }) => event === 'listening');
+      const expected = await lookup('localhost', { all: true });
+      expect(lines.map((line) => line['address'])).toEqual(
+        [...new Set(expected.map(({ address }) => address))].filter((address) =>
+          lines.some((line) => line['address'] === address),
+        ),
+      );
+      const client = await login(pooler);
+      await client.close();
+    });
   });
 
   it('goes on with the addresses that work', async () => {

@@ -48,8 +48,8 @@ describe('autodb_idle_timeout', () => {
   const databases = { '*': { dbname: postgres.database } };
 
   async function databaseCount(scene: Scene): Promise<number> {
-    const lists = await scene.pooler.console('SHOW LISTS');
-    return Number(lists.find(({ list }) => list === 'databases')?.['items']);
+    const memory = await scene.pooler.console('SHOW MEM');
+    return Number(memory.find(({ name }) => name === 'db_cache')?.['used']);
   }
 
   it('forgets a database made from * that nobody uses', async () => {
@@ -81,6 +81,11 @@ describe('autodb_idle_timeout', () => {
       });
       await scene.pooler.console('SHOW VERSION');
       expect(await databaseCount(scene)).toBe(before + 1);
+      // It is out of sight meanwhile.
+      const lists = await scene.pooler.console('SHOW LISTS');
+      const shown = await scene.pooler.console('SHOW DATABASES');
+      expect(shown.map(({ name }) => name)).not.toContain('effects_auto');
+      expect(lists.find(({ list }) => list === 'databases')?.['items']).toBe(String(shown.length));
     });
   });
 });

@@ -92,7 +92,7 @@ p.ini: the configuration can be used
     expect(result).toMatchObject({ exitCode: 1, stdout: '' });
     expect(result.stderr.split('\n')).toEqual([
       expect.stringContaining('p.ini:2:15: invalid value "x"'),
-      'p.ini:3:1: unknown parameter: pgbouncer/nope',
+      'p.ini:3:1: unknown parameter: pgbouncer/nope in configuration (p.ini:3)',
       expect.stringContaining('environment variable MAITRED_POOL_MODE: invalid value "y"'),
       '',
     ]);

@@ -46,7 +46,7 @@ class Scene {
     this.credentials = new Credentials({ deriver, random, scramIterations: 16 });
     this.credentials.load(new Map(file));
     this.planner = new LoginPlanner({
-      settings: { ...DEFAULT_SETTINGS, authUser: 'asker', ...settings },
+      settings: () => ({ ...DEFAULT_SETTINGS, authUser: 'asker', ...settings }),
       credentials: this.credentials,
       lookups: new UserLookups({
         run: (source, user, done) => {

@@ -41,8 +41,6 @@ class Scene {
         this.runCount += 1;
         this.runs.push({ words, end: resolve });
       });
-    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the getter below needs it
-    const scene = this;
     this.passwords = new ServerPasswords({
       reader: {
         runCommand: (words, variables) => {
@@ -56,9 +54,7 @@ class Scene {
         error: (event, fields) => this.events.push(`${event} ${JSON.stringify(fields)}`),
         info: (event) => this.events.push(event),
       },
-      get passwordRefreshIntervalMs() {
-        return scene.intervalMs;
-      },
+      settings: () => ({ passwordRefreshIntervalMs: this.intervalMs }),
       nowMs: () => this.clock.nowMs(),
       isInUse: () => this.isInUse,
     });

@@ -153,7 +153,7 @@ peers:
     expect(config.databases.get('__proto__')?.port).toBe(1);
     expect(config.databases.get('constructor')?.port).toBe(5432);
     expect(messages('[pgbouncer]\n__proto__ = 1\n')).toEqual([
-      'p.ini:2:1: unknown parameter: pgbouncer/__proto__',
+      'p.ini:2:1: unknown parameter: pgbouncer/__proto__ in configuration (p.ini:2)',
     ]);
   });
 
@@ -238,12 +238,12 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\npool_mod = x\n',
-      'p.ini:2:1: unknown parameter: pgbouncer/pool_mod (did you mean pool_mode?)',
+      'p.ini:2:1: unknown parameter: pgbouncer/pool_mod in configuration (p.ini:2) (did you mean pool_mode?)',
     ],
-    ['[pgbouncer]\n = x\n', 'p.ini:2:2: unknown parameter: pgbouncer/'],
+    ['[pgbouncer]\n = x\n', 'p.ini:2:2: unknown parameter: pgbouncer/ in configuration (p.ini:2)'],
     [
       '[pgbouncer]\npool_size = 5\n',
-      'p.ini:2:1: unknown parameter: pgbouncer/pool_size (it belongs under databases)',
+      'p.ini:2:1: unknown parameter: pgbouncer/pool_size in configuration (p.ini:2) (it belongs under databases)',
     ],
     [
       '[pgbouncer]\n"a" = 5\n',
@@ -283,9 +283,12 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\n[databases]\na = prt=1\n',
-      'p.ini:3:5: unrecognized connection parameter: prt (did you mean port?)',
+      'p.ini:3:5: unrecognized connection parameter: prt in configuration (p.ini:3) (did you mean port?)',
     ],
-    ['[pgbouncer]\n[users]\na = foo=1\n', 'p.ini:3:5: unrecognized user parameter: foo'],
+    [
+      '[pgbouncer]\n[users]\na = foo=1\n',
+      'p.ini:3:5: unrecognized user parameter: foo in configuration (p.ini:3)',
+    ],
     [
       '[pgbouncer]\n[databases]\na = host=h port\n',
       'p.ini:3:16: invalid value for parameter a in configuration (p.ini:3): syntax error in connection string',
@@ -316,7 +319,7 @@ describe('a problem of an ini file', () => {
     ],
     [
       '[pgbouncer]\n[peers]\n1 = host=h password=u\n',
-      'p.ini:3:12: unrecognized connection parameter: password (it belongs under databases)',
+      'p.ini:3:12: unrecognized connection parameter: password in configuration (p.ini:3) (it belongs under databases)',
     ],
     [
       '[pgbouncer]\n[peers]\n1 = host=h port=0\n',

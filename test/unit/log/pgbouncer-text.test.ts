@@ -110,6 +110,13 @@ const PROCESS: readonly Case[] = [
 const CONFIGURATION: readonly Case[] = [
   ['config_reload_failed', { problems: 2 }, 'config file loading failed'],
   ['config_reload_failed', { problem: 'p.ini:1: bad' }, 'p.ini:1: bad'],
+  ['config_reload_failed', { problem: 'p.ini: bad', file: 'p.ini' }, 'bad'],
+  ['config_reload_failed', { problem: 'q.ini: bad', file: 'p.ini' }, 'q.ini: bad'],
+  [
+    'config_reload_failed',
+    { problem: 'p.ini:2:1: bad in configuration (p.ini:2)', file: 'p.ini' },
+    'bad in configuration (p.ini:2)',
+  ],
   ['config_warning', { problem: 'odd' }, 'odd'],
   ['config_warning', { problem: 'odd', needsRestart: ['a', 'b'] }, 'odd: a, b'],
   ['config_warning', { problem: 'dropping', database: 'd' }, 'dropping: d'],

@@ -16,6 +16,12 @@ describe('databases', () => {
     expect(registry.findDatabase('other')).toBe(made);
   });
 
+  it.each(['*', '', 'x'.repeat(MAX_NAME_BYTES + 1)])('are not made for the name "%s"', (name) => {
+    const { registry } = new FakeHost({ databases: TEMPLATE });
+    expect(registry.findDatabase(name)).toBeNull();
+    expect(registry.databases.size).toBe(0);
+  });
+
   it('made from the template lead where its dbname says', () => {
     const host = new FakeHost({ databases: { '*': { dbname: 'main' } } });
     expect(host.registry.findDatabase('x')?.config.dbname).toBe('main');
