@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { COPY_LINE_BYTES, ROWS_PER_BLOCK, ROW_TEXT_BYTES, copyInBlock } from './copy-rows.mjs';
+import { benchUser } from './login-users.mjs';
 import { percentile } from './statistics.mjs';
 import { WireClient } from './wire-client.mjs';
 
@@ -33,6 +34,7 @@ import { WireClient } from './wire-client.mjs';
  * @property {number} perSecond
  * @property {number} seconds
  * @property {number} clients - that share the queries
+ * @property {number} [users] - that log in in turn, named by `benchUser`; one by default, that of `target`
  *
  * @typedef {CopyJob | IdleJob | StalledJob | PacedJob} Job
  */
@@ -100,7 +102,7 @@ async function copy(job) {
  *
  * @param {PacedJob} job
  */
-async function keepPace({ kind, target, perSecond, seconds, clients }) {
+async function keepPace({ kind, target, perSecond, seconds, clients, users = 0 }) {
   const isLogin = kind === 'paced-logins';
   const connected = await openClients(target, isLogin ? 1 : clients);
   await untilGo();
@@ -114,7 +116,8 @@ async function keepPace({ kind, target, perSecond, seconds, clients }) {
   const ends = connected.map(() => Promise.resolve());
   const doOne = async (/** @type {number} */ index) => {
     if (isLogin) {
-      const client = await WireClient.connect(target, IDLE_READ_BUFFER_BYTES);
+      const who = users === 0 ? target : { ...target, user: benchUser(index % users) };
+      const client = await WireClient.connect(who, IDLE_READ_BUFFER_BYTES);
       client.close();
       return;
     }

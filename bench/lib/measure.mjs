@@ -79,9 +79,10 @@ const WATCHED_CLIENTS = 10;
  * @param {import('./poolers.mjs').Pooler} pooler
  * @param {number} loginsPerSecond
  * @param {number} seconds - without logins, and the same again with them
+ * @param {number} [users] - of `createLoginUsers`, who log in in turn; 0 for the one user of the benchmark
  * @returns {Promise<Sample>}
  */
-export async function measureLogins(pooler, loginsPerSecond, seconds) {
+export async function measureLogins(pooler, loginsPerSecond, seconds, users = 0) {
   const { target } = pooler;
   const queries = /** @type {const} */ ({
     kind: 'paced-queries',
@@ -101,6 +102,7 @@ export async function measureLogins(pooler, loginsPerSecond, seconds) {
       perSecond: loginsPerSecond,
       seconds,
       clients: 1,
+      users,
     });
     try {
       const before = readCpuCounters(pooler.pid);

@@ -11,14 +11,13 @@ import {
   stopChild,
   waitFor,
 } from './lifetime.mjs';
+import { AUTH_USER } from './login-users.mjs';
 import { freePort } from './postgres.mjs';
-import { scramSecret } from './scram.mjs';
+import { PASSWORD, scramSecret } from './scram.mjs';
 import { WireClient } from './wire-client.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAITRED_CLI = path.join(ROOT, 'dist', 'cli.js');
-/** Of the one user, where one is asked for; PostgreSQL trusts the poolers. */
-const PASSWORD = 'benchmark';
 const MAX_CLIENT_CONNECTIONS = 9000;
 const START_TIMEOUT_MS = 15_000;
 const LOG_TAIL_CHARACTERS = 4000;
@@ -89,7 +88,7 @@ export function maitredContender(nodePath, role) {
  *
  * @param {Contender} contender
  * @param {import('./wire-client.mjs').Target} postgres
- * @param {{ poolSize: number, auth: 'trust' | 'scram', hasTls: boolean }} options - server
+ * @param {{ poolSize: number, auth: import('./scenarios.mjs').Auth, hasTls: boolean }} options - server
  *   connections; how clients log in; whether they come through TLS
  * @returns {Promise<Pooler>}
  */
@@ -97,11 +96,16 @@ export async function startPooler(contender, postgres, { poolSize, auth, hasTls 
   const directory = makeTempDirectory('pooler', 0o755);
   const port = await freePort();
   const usersFile = path.join(directory, 'users.txt');
-  const isScram = auth === 'scram';
-  writeFileSync(usersFile, `"${postgres.user}" "${isScram ? scramSecret(PASSWORD) : ''}"\n`);
+  const isScram = auth !== 'trust';
+  const users = [
+    [postgres.user, isScram ? scramSecret(PASSWORD) : ''],
+    [AUTH_USER, ''],
+  ];
+  writeFileSync(usersFile, users.map((words) => `"${words.join('" "')}"\n`).join(''));
   const settings = {
     ...commonSettings(port, usersFile, poolSize),
     auth_type: isScram ? 'scram-sha-256' : 'trust',
+    ...(auth === 'auth-query' ? AUTH_QUERY_SETTINGS : {}),
     ...(hasTls ? tlsSettings(directory) : {}),
   };
   const isPgbouncer = contender.nodePath === null;
@@ -184,6 +188,12 @@ function commonSettings(port, usersFile, poolSize) {
   };
 }
 
+/** Who is not in the users file is looked up, by the query that is PgBouncer's default. */
+const AUTH_QUERY_SETTINGS = {
+  auth_user: AUTH_USER,
+  auth_query: 'SELECT usename, passwd FROM pg_shadow WHERE usename=$1',
+};
+
 /**
  * Writes the certificate of the benchmark and names it. Session tickets and all else stay at the
  * defaults of each pooler.
@@ -206,15 +216,33 @@ function tlsSettings(directory) {
 }
 
 /**
+ * The one database. Users who are looked up share the server connections of one user.
+ *
+ * @param {Record<string, string | number>} settings
+ * @param {Pick<import('./wire-client.mjs').Target , 'host' | 'port' | 'database' | 'user'>} postgres
+ * @returns {Record<string, string | number>}
+ */
+function databaseEntry(settings, { host, port, database, user }) {
+  const poolSize = settings['default_pool_size'] ?? 0;
+  return {
+    host,
+    port,
+    dbname: database,
+    pool_size: poolSize,
+    ...(settings['auth_user'] === undefined ? {} : { user }),
+  };
+}
+
+/**
  * @param {Record<string, string | number>} settings
  * @param {import('./wire-client.mjs').Target} postgres
  */
-function iniText(settings, { host, port, database }) {
+function iniText(settings, postgres) {
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${String(value)}`);
-  const poolSize = String(settings['default_pool_size']);
+  const entry = Object.entries(databaseEntry(settings, postgres));
   return [
     '[databases]',
-    `${database} = host=${host} port=${String(port)} dbname=${database} pool_size=${poolSize}`,
+    `${postgres.database} = ${entry.map(([name, value]) => `${name}=${String(value)}`).join(' ')}`,
     '[pgbouncer]',
     ...lines,
     '',
@@ -227,8 +255,8 @@ function iniText(settings, { host, port, database }) {
  * @param {Record<string, string | number>} settings
  * @param {import('./wire-client.mjs').Target} postgres
  */
-function yamlText(settings, { host, port, database }) {
-  const entry = { host, port, dbname: database, pool_size: settings['default_pool_size'] };
+function yamlText(settings, postgres) {
+  const entry = databaseEntry(settings, postgres);
   // JSON scalars are YAML scalars.
   const lines = (/** @type {object} */ values, /** @type {string} */ indent) =>
     Object.entries(values).map(([name, value]) => `${indent}${name}: ${JSON.stringify(value)}`);
@@ -236,7 +264,7 @@ function yamlText(settings, { host, port, database }) {
     'maitred:',
     ...lines({ ...settings, metrics_listen_addr: '' }, '  '),
     'databases:',
-    `  ${database}:`,
+    `  ${postgres.database}:`,
     ...lines(entry, '    '),
     '',
   ].join('\n');

@@ -1,3 +1,4 @@
+import { createLoginUsers } from './login-users.mjs';
 import {
   measureCopy,
   measureIdleClients,
@@ -12,6 +13,10 @@ const POOL_SIZE = 20;
 
 /** New logins of the scenario about them. */
 const LOGINS_PER_SECOND = 500;
+
+/** Users who are looked up: so many that no answer is used twice, or few enough that answers are kept. */
+const MANY_USERS = 4000;
+const FEW_USERS = 20;
 
 /** What COPY IN fills: an unlogged table, so that PostgreSQL's log does not set the pace. */
 const COPY_TABLE = 'copy_in_target';
@@ -49,12 +54,14 @@ export const QUICK_SIZES = {
   stalledRows: 20_000,
 };
 
+/** @typedef {'trust' | 'scram' | 'auth-query'} Auth - with `auth-query`, by SCRAM as well */
+
 /**
  * @typedef {object} Scenario
  * @property {string} name - for `--only`
  * @property {string} title
  * @property {number} poolSize - server connections of each pooler
- * @property {'trust' | 'scram'} auth - how clients log in
+ * @property {Auth} auth - how clients log in
  * @property {number} files - open files that a pooler needs
  * @property {boolean} hasTls - whether clients come through TLS
  * @property {boolean} needsFreshPooler - whether each measurement gets a pooler just started
@@ -90,6 +97,8 @@ export function listScenarios(sizes) {
       reconnects: true,
     }),
     loginScenario(sizes),
+    authQueryScenario('auth-query-cold', sizes, MANY_USERS),
+    authQueryScenario('auth-query-kept', sizes, FEW_USERS),
     copyScenario('copy-out', sizes),
     copyScenario('copy-in', sizes),
     idleScenario(sizes),
@@ -148,6 +157,28 @@ function loginScenario({ seconds }) {
       await measureLogins(pooler, LOGINS_PER_SECOND / 5, 1);
     },
     measure: (pooler) => measureLogins(pooler, LOGINS_PER_SECOND, seconds),
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {Sizes} sizes
+ * @param {number} users - that log in in turn, all of them looked up by auth_query
+ * @returns {Scenario}
+ */
+function authQueryScenario(name, { seconds }, users) {
+  return {
+    ...steadyDefaults(name),
+    title:
+      `${String(LOGINS_PER_SECOND)} new SCRAM logins a second of ${String(users)} users of auth_query ` +
+      'beside 500 queries a second',
+    auth: 'auth-query',
+    files: 4000,
+    warmUp: async (pooler) => {
+      await createLoginUsers(pooler.postgres, users);
+      await measureLogins(pooler, LOGINS_PER_SECOND / 5, 1, users);
+    },
+    measure: (pooler) => measureLogins(pooler, LOGINS_PER_SECOND, seconds, users),
   };
 }
 

@@ -1,5 +1,8 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 
+/** Of all users, where one is asked for; PostgreSQL trusts the poolers. */
+export const PASSWORD = 'benchmark';
+
 const DIGEST_BYTES = 32;
 /** What PostgreSQL uses by default. */
 const ITERATIONS = 4096;

@@ -1,4 +1,4 @@
-import type { AuthQuerySource, CancelLookup, LookupAnswer } from '../auth/auth-query.ts';
+import type { AbandonQuestion, AuthQuerySource, LookupAnswer } from '../auth/auth-query.ts';
 import { questionKey } from '../auth/user-lookups.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
@@ -31,13 +31,17 @@ export class AuthQueries {
   }
 
   /** Asks for one user; see `RunAuthQuery`. */
-  run(source: AuthQuerySource, user: string, done: (answer: LookupAnswer) => void): CancelLookup {
+  run(
+    source: AuthQuerySource,
+    user: string,
+    done: (answer: LookupAnswer) => void,
+  ): AbandonQuestion {
     const { registry } = this.#host;
     const database = registry.findDatabase(source.database);
     if (database === null) {
       const error = poolerError('badConfiguration');
       done({ kind: 'failed', error, reason: `auth_dbname "${source.database}" is unknown` });
-      return () => undefined;
+      return () => true;
     }
     const nowMs = this.#host.nowMs();
     database.lastUsedMs = nowMs;
@@ -50,10 +54,17 @@ export class AuthQueries {
     });
     this.#running.set(client, { pool, key: questionKey(source, user) });
     client.start();
-    return () => {
-      this.#running.delete(client);
-      client.cancel();
-    };
+    return () => this.#abandon(client);
+  }
+
+  /** One that has been sent is watched to its end, or it could keep its connection for ever. */
+  #abandon(client: AuthQueryClient): boolean {
+    if (client.link !== null && this.#host.authQueryTimeoutMs > 0) {
+      return false;
+    }
+    this.#running.delete(client);
+    client.giveUp(null);
+    return true;
   }
 
   #log(source: AuthQuerySource, answer: LookupAnswer): void {
@@ -78,7 +89,7 @@ export class AuthQueries {
       if (authQueryTimeoutMs === 0 || nowMs - client.connectedAtMs <= authQueryTimeoutMs) {
         break;
       }
-      client.disconnect(timeoutError(pool));
+      client.giveUp(timeoutError(pool));
     }
     for (const pool of [...registry.pools]) {
       // Anybody can make up databases where there is a `*`, and each would leave a pool behind.

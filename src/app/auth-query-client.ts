@@ -83,10 +83,21 @@ export class AuthQueryClient implements ClientEnd {
     }
   }
 
-  /** Gives up a question that has not been sent; one that has been is left to end by itself. */
-  cancel(): void {
-    if (this.link === null) {
+  /**
+   * Ends the question. A server connection that is still at work on it is closed, after a cancel
+   * request: whoever asks next shall not wait for a server that does not answer.
+   *
+   * @param error - null where nobody waits for the answer any more: `done` will not be called.
+   */
+  giveUp(error: PoolerError | null): void {
+    const server = this.link?.server ?? null;
+    if (error === null) {
       this.#end(null);
+    } else {
+      this.disconnect(error);
+    }
+    if (server?.link.isCleaningUp === true) {
+      server.disconnect('auth_query_timeout');
     }
   }
 

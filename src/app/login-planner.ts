@@ -56,10 +56,12 @@ export class LoginPlanner {
       return source;
     }
     const answer = lookups.cached(source, user);
-    if (answer === null || this.#isTooOld(request, source, answer)) {
+    if (answer === null) {
       return this.#ask(request, source);
     }
-    return this.#planBy(request, source, answer, true);
+    return this.#isTooOld(request, source, answer)
+      ? this.#renew(request, source, answer)
+      : this.#planBy(request, source, answer, true);
   }
 
   /**
@@ -78,7 +80,7 @@ export class LoginPlanner {
         return this.#host.lookups.mayRenew(source, user);
       case 'trust':
         // There is no proof that could fail and have it asked again.
-        return answer.kind === 'unknown';
+        return answer.kind === 'unknown' && this.#host.lookups.mayRenew(source, user);
       case 'plain':
       case 'any':
         return false;
@@ -147,16 +149,27 @@ export class LoginPlanner {
       method: 'pending',
       wait: (done) =>
         lookups.ask(source, request.user, (answer) => {
-          if (answer.kind !== 'failed') {
-            done(this.#planBy(request, source, answer, false));
-            return;
-          }
-          const kept = lookups.cached(source, request.user);
           done(
-            kept === null
+            answer.kind === 'failed'
               ? { error: answer.error, reason: `auth_query: ${answer.reason}` }
-              : this.#planBy(request, source, kept, true),
+              : this.#planBy(request, source, answer, false),
           );
+        }),
+    };
+  }
+
+  /** A server that is slow, or gives no answer, keeps nobody waiting who is known. */
+  #renew(
+    request: LoginRequest,
+    source: AuthQuerySource,
+    kept: FoundUser | UnknownUser,
+  ): PendingPlan {
+    const { lookups } = this.#host;
+    return {
+      method: 'pending',
+      wait: (done) =>
+        lookups.renew(source, request.user, (newer) => {
+          done(this.#planBy(request, source, newer ?? kept, newer === null));
         }),
     };
   }

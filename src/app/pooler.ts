@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Credentials } from '../auth/credentials.ts';
 import { PasswordDeriver } from '../auth/password-derivation.ts';
 import { UserLookups } from '../auth/user-lookups.ts';
-import type { Clock } from '../base/clock.ts';
+import { runAfter, type Clock } from '../base/clock.ts';
 import { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
@@ -159,6 +159,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       run: (source, user, done) => this.authQueries.run(source, user, done),
       ttlMs: () => this.settings.authQueryCacheTtlMs,
       nowMs: () => this.nowMs(),
+      runAfter,
     });
     this.planner = this.#makePlanner();
     this.users.load();

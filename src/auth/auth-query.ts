@@ -41,12 +41,20 @@ export type LookupAnswer = FoundUser | UnknownUser | LookupFailure;
 export type CancelLookup = () => void;
 
 /**
+ * Says that nobody waits for a question any more.
+ *
+ * @returns whether it was given up, and its callback will not be called. One that has been sent goes on:
+ *   its answer is worth keeping.
+ */
+export type AbandonQuestion = () => boolean;
+
+/**
  * Runs `auth_query` for one user.
  *
- * @param done - Called exactly once unless canceled; may be called before this returns.
+ * @param done - Called exactly once unless the question is given up; may be called before this returns.
  */
 export type RunAuthQuery = (
   source: AuthQuerySource,
   user: string,
   done: (answer: LookupAnswer) => void,
-) => CancelLookup;
+) => AbandonQuestion;

@@ -1,5 +1,7 @@
-import { isMapped } from './ident-map.ts';
-import type { IdentMap } from './ident-map.ts';
+import { findMapping } from './ident-map.ts';
+import type { IdentMap, Mapping } from './ident-map.ts';
+
+const SLOW_MAP = 'a regular expression of the map takes too long for these names';
 
 /** The names in a certificate that a client has shown and that was verified. */
 export interface ClientCertificate {
@@ -31,11 +33,12 @@ export function refuseCertificate(
   if (names.length === 0) {
     return 'the certificate has neither a common name nor another name';
   }
-  const isMatching = names.some((name) =>
-    map === null ? name === user : isMapped(map, name, user),
-  );
-  if (isMatching) {
+  const found = names.map((name) => judgeName(name, map, user));
+  if (found.includes('mapped')) {
     return null;
+  }
+  if (found.includes('too_slow')) {
+    return SLOW_MAP;
   }
   const shown = names.map((name) => JSON.stringify(name)).join(', ');
   return map === null
@@ -57,11 +60,21 @@ function isName(name: string): boolean {
  * @source PostgreSQL manual, "Peer Authentication"
  */
 export function refusePeer(systemName: string, map: IdentMap | null, user: string): string | null {
-  const isMatching = map === null ? systemName === user : isMapped(map, systemName, user);
-  if (isMatching && systemName !== '') {
+  const found = judgeName(systemName, map, user);
+  if (found === 'mapped' && systemName !== '') {
     return null;
+  }
+  if (found === 'too_slow') {
+    return SLOW_MAP;
   }
   return map === null
     ? `system user ${systemName} is not ${user}`
     : `the map has no entry from system user ${systemName} to ${user}`;
+}
+
+function judgeName(name: string, map: IdentMap | null, user: string): Mapping {
+  if (map !== null) {
+    return findMapping(map, name, user);
+  }
+  return name === user ? 'mapped' : 'unmapped';
 }

@@ -116,6 +116,22 @@ type Phase =
   | PendingPhase
   | QuietPhase;
 
+/** The phases of a {@link ClientAuthenticator}. */
+export type AuthPhase = Phase['phase'];
+
+/** All phases: a record, so that none can be forgotten. */
+export const AUTH_PHASES: Readonly<Record<AuthPhase, true>> = {
+  created: true,
+  plain: true,
+  system: true,
+  md5: true,
+  'sasl-initial': true,
+  'sasl-first': true,
+  'sasl-final': true,
+  pending: true,
+  closed: true,
+};
+
 const NOTHING = (): void => undefined;
 const NO_PASSWORD = Buffer.alloc(0);
 
@@ -146,6 +162,11 @@ export class ClientAuthenticator {
     this.#deriver = options.deriver;
     this.#random = options.random;
     this.#onResume = options.onResume;
+  }
+
+  /** What it waits for. */
+  get phase(): AuthPhase {
+    return this.#state.phase;
   }
 
   /** Begins the exchange. To be called once. */

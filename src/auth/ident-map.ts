@@ -1,3 +1,4 @@
+import { matchWithinBudget } from './bounded-pattern.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
 import type { HbaWord } from './hba-tokens.ts';
 
@@ -133,35 +134,54 @@ function hasGroup(pattern: RegExp): boolean {
   return probe !== null && probe.length > 1;
 }
 
+/** What a map says of somebody; `too_slow` where an expression took too long for these names. */
+export type Mapping = 'mapped' | 'unmapped' | 'too_slow';
+
 /**
  * Tells whether a map lets somebody log in as `user`.
  *
  * @param systemName - Who the client is to the system, or by its certificate.
  */
-export function isMapped(map: IdentMap, systemName: string, user: string): boolean {
-  // Bounded, since how long a regular expression takes depends on the length of what it looks at.
-  return (
-    systemName.length <= MAX_SYSTEM_NAME_LENGTH &&
-    map.some((entry) => isEntryFor(entry, systemName, user))
-  );
+export function findMapping(map: IdentMap, systemName: string, user: string): Mapping {
+  if (systemName.length > MAX_SYSTEM_NAME_LENGTH) {
+    return 'unmapped';
+  }
+  for (const entry of map) {
+    const mapping = mappingOf(entry, systemName, user);
+    if (mapping !== 'unmapped') {
+      return mapping;
+    }
+  }
+  return 'unmapped';
 }
 
-function isEntryFor(entry: IdentEntry, systemName: string, user: string): boolean {
+function mappingOf(entry: IdentEntry, systemName: string, user: string): Mapping {
   if (entry.systemName.kind === 'name') {
-    return entry.systemName.name === systemName && isUser(entry.user, user, null);
+    return entry.systemName.name === systemName ? mapUser(entry.user, user, null) : 'unmapped';
   }
-  const match = entry.systemName.pattern.exec(systemName);
-  return match !== null && isUser(entry.user, user, match[1] ?? '');
+  const match = matchWithinBudget(entry.systemName.pattern, systemName);
+  switch (match.kind) {
+    case 'match':
+      return mapUser(entry.user, user, match.groups[1] ?? '');
+    case 'none':
+      return 'unmapped';
+    case 'too_slow':
+      return 'too_slow';
+  }
 }
 
 /** @param captured - What replaces `\1`; `null` when the system name is no expression. */
-function isUser(entry: IdentUser, user: string, captured: string | null): boolean {
+function mapUser(entry: IdentUser, user: string, captured: string | null): Mapping {
   switch (entry.kind) {
     case 'all':
-      return true;
-    case 'pattern':
-      return entry.pattern.test(user);
-    case 'name':
-      return user === (captured === null ? entry.name : entry.name.replace('\\1', () => captured));
+      return 'mapped';
+    case 'pattern': {
+      const { kind } = matchWithinBudget(entry.pattern, user);
+      return kind === 'match' ? 'mapped' : kind === 'none' ? 'unmapped' : kind;
+    }
+    case 'name': {
+      const name = captured === null ? entry.name : entry.name.replace('\\1', () => captured);
+      return user === name ? 'mapped' : 'unmapped';
+    }
   }
 }

@@ -1,6 +1,7 @@
 import { dropOldest } from '../base/drop-oldest.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type {
+  AbandonQuestion,
   AuthQuerySource,
   CancelLookup,
   FoundUser,
@@ -18,10 +19,14 @@ export interface UserLookupsOptions {
   readonly ttlMs: () => number;
   /** Monotonic time in ms. */
   readonly nowMs: () => number;
+  /** Runs `action` once after so many ms. */
+  readonly runAfter: (ms: number, action: () => void) => void;
 }
 
 /** Questions under way at once, over all sources; more are refused. */
 export const MAX_LOOKUPS = 1000;
+/** The same of one source: a server that hangs leaves place for the questions to others. */
+export const MAX_LOOKUPS_OF_SOURCE = 500;
 /** Users found that are remembered; the oldest go first. */
 export const MAX_FOUND = 10_000;
 /** Names not found that are remembered, apart from the others: anybody can make them up. */
@@ -32,6 +37,11 @@ export const RENEWAL_BURST = 5;
 export const RENEWAL_INTERVAL_MS = 100;
 /** With so many questions under way, kept answers are good enough. */
 export const BUSY_LOOKUPS = 50;
+/**
+ * How long a login that has a kept answer waits for a newer one, in ms. A question that takes longer
+ * is late: while its source has one, kept answers are good enough.
+ */
+export const RENEWAL_PATIENCE_MS = 500;
 
 /** Takes an answer. */
 export type LookupCallback = (answer: LookupAnswer) => void;
@@ -42,8 +52,10 @@ interface Waiter {
 
 interface Job {
   readonly key: string;
+  readonly sourceKey: string;
+  readonly askedAtMs: number;
   readonly waiters: Set<Waiter>;
-  cancel: CancelLookup | null;
+  abandon: AbandonQuestion | null;
   /** Of the cache when it was asked: an answer from before a reload is not kept. */
   readonly generation: number;
 }
@@ -62,7 +74,9 @@ export class UserLookups {
   readonly #options: UserLookupsOptions;
   readonly #found = new Map<string, Entry>();
   readonly #unknown = new Map<string, Entry>();
+  /** Under way, oldest first. */
   readonly #jobs = new Map<string, Job>();
+  readonly #countBySource = new Map<string, number>();
   readonly #renewals: QuestionPace;
   readonly #shapes = new SecretShapes(USUAL_SHAPE);
   #generation = 0;
@@ -108,12 +122,29 @@ export class UserLookups {
 
   /**
    * Tells whether a login that cannot be saved once its challenge is out should ask although there is
-   * an answer: yes, unless its user has just been asked for many times, or many are being asked for.
+   * an answer: yes, unless its user has just been asked for many times, many are being asked for, or
+   * answers are late.
    */
   mayRenew(source: AuthQuerySource, user: string): boolean {
+    if (this.#hasLateJob(sourceKeyOf(source))) {
+      return false;
+    }
     const key = questionKey(source, user);
     // To join a question costs nothing.
     return this.#jobs.has(key) || (this.#jobs.size < BUSY_LOOKUPS && this.#renewals.take(key));
+  }
+
+  #hasLateJob(source: string): boolean {
+    const lateMs = this.#options.nowMs() - RENEWAL_PATIENCE_MS;
+    for (const { sourceKey, askedAtMs } of this.#jobs.values()) {
+      if (askedAtMs > lateMs) {
+        return false;
+      }
+      if (sourceKey === source) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**
@@ -126,12 +157,21 @@ export class UserLookups {
     const key = questionKey(source, user);
     let job = this.#jobs.get(key);
     if (job === undefined) {
-      if (this.#jobs.size >= MAX_LOOKUPS) {
+      const sourceKey = sourceKeyOf(source);
+      if (this.#isFull(sourceKey)) {
         const error = poolerError('resourcesExhausted');
         return settle(waiter, { kind: 'failed', error, reason: 'too many runs of auth_query' });
       }
-      job = { key, waiters: new Set(), cancel: null, generation: this.#generation };
+      job = {
+        key,
+        sourceKey,
+        askedAtMs: this.#options.nowMs(),
+        waiters: new Set(),
+        abandon: null,
+        generation: this.#generation,
+      };
       this.#jobs.set(key, job);
+      this.#countBySource.set(sourceKey, (this.#countBySource.get(sourceKey) ?? 0) + 1);
       this.#start(job, source, user);
     }
     // One that was answered at once has left the map: its waiters are called in a microtask.
@@ -139,13 +179,47 @@ export class UserLookups {
     return this.#canceler(job, waiter);
   }
 
+  #isFull(sourceKey: string): boolean {
+    const ofSource = this.#countBySource.get(sourceKey) ?? 0;
+    return this.#jobs.size >= MAX_LOOKUPS || ofSource >= MAX_LOOKUPS_OF_SOURCE;
+  }
+
+  /**
+   * Asks for a newer answer than the one that is kept, and does not wait for it longer than
+   * {@link RENEWAL_PATIENCE_MS}.
+   *
+   * @param done - As for `ask`; gets null where the kept answer must do.
+   */
+  renew(
+    source: AuthQuerySource,
+    user: string,
+    done: (newer: FoundUser | UnknownUser | null) => void,
+  ): CancelLookup {
+    const state = { isOver: false };
+    const cancel = this.ask(source, user, (answer) => {
+      state.isOver = true;
+      done(answer.kind === 'failed' ? null : answer);
+    });
+    this.#options.runAfter(RENEWAL_PATIENCE_MS, () => {
+      if (!state.isOver) {
+        state.isOver = true;
+        cancel();
+        done(null);
+      }
+    });
+    return () => {
+      state.isOver = true;
+      cancel();
+    };
+  }
+
   /**
    * Asks anew although there is an answer, since a proof has failed that was made from one: the
    * password may have been changed. Wrong passwords do not become queries one by one: the pace is that
-   * of `mayRenew`.
+   * of `mayRenew`. Nobody but who asks waits for that.
    *
    * @param done - As for `ask`.
-   * @returns null when it was asked too often; `done` will not be called.
+   * @returns null when it is not asked; `done` will not be called.
    */
   refresh(source: AuthQuerySource, user: string, done: LookupCallback): CancelLookup | null {
     return this.mayRenew(source, user) ? this.ask(source, user, done) : null;
@@ -165,19 +239,28 @@ export class UserLookups {
   }
 
   #start(job: Job, source: AuthQuerySource, user: string): void {
-    const askedAtMs = this.#options.nowMs();
-    const cancel = this.#options.run(source, user, (answer) => {
-      this.#finish(job, answer, askedAtMs);
+    job.abandon = this.#options.run(source, user, (answer) => {
+      this.#finish(job, answer);
     });
-    job.cancel = cancel;
   }
 
-  #finish(job: Job, answer: LookupAnswer, askedAtMs: number): void {
-    if (this.#jobs.get(job.key) === job) {
-      this.#jobs.delete(job.key);
+  #drop(job: Job): void {
+    if (this.#jobs.get(job.key) !== job) {
+      return;
     }
+    this.#jobs.delete(job.key);
+    const left = (this.#countBySource.get(job.sourceKey) ?? 1) - 1;
+    if (left === 0) {
+      this.#countBySource.delete(job.sourceKey);
+    } else {
+      this.#countBySource.set(job.sourceKey, left);
+    }
+  }
+
+  #finish(job: Job, answer: LookupAnswer): void {
+    this.#drop(job);
     if (answer.kind !== 'failed') {
-      this.#remember(job, { answer, askedAtMs });
+      this.#remember(job, { answer, askedAtMs: job.askedAtMs });
     }
     queueMicrotask(() => {
       for (const waiter of job.waiters) {
@@ -210,9 +293,9 @@ export class UserLookups {
     return () => {
       waiter.done = null;
       job.waiters.delete(waiter);
-      if (job.waiters.size === 0 && this.#jobs.get(job.key) === job) {
-        this.#jobs.delete(job.key);
-        job.cancel?.();
+      const isUnderWay = this.#jobs.get(job.key) === job;
+      if (job.waiters.size === 0 && isUnderWay && job.abandon?.() === true) {
+        this.#drop(job);
       }
     };
   }
@@ -223,11 +306,12 @@ export class UserLookups {
  *
  * @returns a text: names hold no NUL, so parts with one between them cannot be confused.
  */
-export function questionKey(
-  { database, user: authUser, query }: AuthQuerySource,
-  user: string,
-): string {
-  return `${database}\0${authUser}\0${query}\0${user}`;
+export function questionKey(source: AuthQuerySource, user: string): string {
+  return `${sourceKeyOf(source)}\0${user}`;
+}
+
+function sourceKeyOf({ database, user, query }: AuthQuerySource): string {
+  return `${database}\0${user}\0${query}`;
 }
 
 /** Calls back in a microtask, each waiter on its own: one that throws does not starve the others. */

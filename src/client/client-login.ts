@@ -1,6 +1,8 @@
 import {
+  AUTH_PHASES,
   ClientAuthenticator,
   type AuthenticationRequest,
+  type AuthPhase,
   type AuthStep,
   type AuthSuccess,
 } from '../auth/client-authenticator.ts';
@@ -78,6 +80,40 @@ const ENCRYPTION = Buffer.from('S');
 const TLS_HANDSHAKE = 0x16;
 const NO_BODY = Buffer.alloc(0);
 
+/** Where a login stands: in the startup phase, in the phase of its proof, or at its end. */
+export type LoginState =
+  | 'fresh'
+  | 'asked for SSL'
+  | 'asked for GSS'
+  | 'asked for both'
+  | 'waiting for its turn'
+  | 'being looked up'
+  | 'over'
+  | `proof: ${Exclude<AuthPhase, QuietPhase>}`;
+
+/** Phases of the proof that a login is never seen in: it begins at once and ends with the login. */
+type QuietPhase = 'created' | 'closed';
+
+/** All states, for the test of every message in every state. */
+export const LOGIN_STATES: readonly LoginState[] = [
+  'fresh',
+  'asked for SSL',
+  'asked for GSS',
+  'asked for both',
+  'waiting for its turn',
+  'being looked up',
+  'over',
+  ...(Object.keys(AUTH_PHASES) as AuthPhase[]).filter(isLoudPhase).map(proofState),
+];
+
+function isLoudPhase(phase: AuthPhase): phase is Exclude<AuthPhase, QuietPhase> {
+  return phase !== 'created' && phase !== 'closed';
+}
+
+function proofState(phase: Exclude<AuthPhase, QuietPhase>): LoginState {
+  return `proof: ${phase}`;
+}
+
 /**
  * The login of one client, from its first byte to the proof of its identity. Every message in every
  * phase has a defined outcome; identity is set once and never changes.
@@ -108,6 +144,27 @@ export class ClientLogin {
   /** Whether the client has sent anything but requests for encryption. */
   get hasStarted(): boolean {
     return this.#authenticator !== null || this.#cancelPlan !== null;
+  }
+
+  /** Where it stands. */
+  get state(): LoginState {
+    if (this.#isOver) {
+      return 'over';
+    }
+    if (this.#waiting !== null) {
+      return 'waiting for its turn';
+    }
+    if (this.#cancelPlan !== null) {
+      return 'being looked up';
+    }
+    const phase = this.#authenticator?.phase ?? null;
+    if (phase !== null) {
+      return isLoudPhase(phase) ? proofState(phase) : 'over';
+    }
+    if (this.#hasAskedForSsl) {
+      return this.#hasAskedForGss ? 'asked for both' : 'asked for SSL';
+    }
+    return this.#hasAskedForGss ? 'asked for GSS' : 'fresh';
   }
 
   /** Bytes kept of what is not complete, or not yet asked for. */
@@ -372,7 +429,7 @@ export class ClientLogin {
 }
 
 function badPacketError(
-  problem: 'header' | 'old_protocol' | 'version' | 'layout',
+  problem: Extract<StartupPacket, { kind: 'bad' }>['problem'],
   found: string,
 ): PoolerError {
   switch (problem) {
@@ -384,6 +441,8 @@ function badPacketError(
       return poolerError('unsupportedProtocol', found);
     case 'layout':
       return poolerError('badStartupLayout');
+    case 'encoding':
+      return poolerError('nameNotUtf8');
     default:
       return assertNever(problem);
   }

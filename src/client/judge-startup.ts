@@ -1,4 +1,5 @@
 import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
+import { isSecretName, REDACTED } from '../log/sanitize.ts';
 import { describePeer } from '../net/peer-credential.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { ClientConnection } from './client-connection.ts';
@@ -26,7 +27,7 @@ export function judgeStartup(
   if (host.logger.isDebug) {
     for (const [parameter, value] of packet.parameters) {
       // Anything may stand in options, passwords included.
-      const shown = parameter === 'options' ? '***' : value;
+      const shown = parameter === 'options' ? '***' : shownValue(parameter, value);
       host.logger.debug('startup_parameter_given', {
         ...client.logFields(),
         parameter,
@@ -41,7 +42,9 @@ export function judgeStartup(
   });
   if ('error' in startup) {
     if (startup.refused !== null) {
-      const fields = { ...client.logFields(), ...startup.refused };
+      const { parameter, value } = startup.refused;
+      const shown = { ...startup.refused, value: shownValue(parameter, value) };
+      const fields = { ...client.logFields(), ...shown };
       host.logger.warn('startup_parameter_refused', fields);
     }
     return startup;
@@ -80,4 +83,9 @@ export function judgeStartup(
       done(outcome);
     });
   return { method: 'pending', wait };
+}
+
+/** Some take a password for a parameter of the startup message. */
+function shownValue(parameter: string, value: string): string {
+  return isSecretName(parameter) ? REDACTED : value;
 }

@@ -69,7 +69,7 @@ function isReserved(name: string): boolean {
 }
 
 /** Tells whether a value under `name` must not be logged. */
-function isSecretName(name: string): boolean {
+export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name.toLowerCase().replaceAll(/[_-]/g, ''));
 }
 

@@ -58,6 +58,12 @@ export const POOLER_ERRORS = {
     'invalid startup packet layout: expected terminator as last byte',
     'malformed startup packet',
   ),
+  nameNotUtf8: row(
+    'FATAL',
+    S.CharacterNotInRepertoire,
+    'names of users and databases must be valid UTF-8',
+    'startup packet with a user or database that is not UTF-8',
+  ),
   noUser: row(
     'FATAL',
     S.InvalidAuthorization,

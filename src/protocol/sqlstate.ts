@@ -7,6 +7,7 @@ export const SqlState = {
   ConnectionFailure: '08006',
   ProtocolViolation: '08P01',
   FeatureNotSupported: '0A000',
+  CharacterNotInRepertoire: '22021',
   IdleInTransactionTimeout: '25P03',
   TransactionTimeout: '25P04',
   InvalidAuthorization: '28000',

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { MAX_STARTUP_PACKET_BYTES, PROTOCOL_3_0, PROTOCOL_3_2, StartupCode } from './codes.ts';
 
 /** A startup packet, read. */
@@ -18,7 +19,7 @@ export type StartupPacket =
     }
   | {
       readonly kind: 'bad';
-      readonly problem: 'header' | 'old_protocol' | 'version' | 'layout';
+      readonly problem: 'header' | 'old_protocol' | 'version' | 'layout' | 'encoding';
       /** What was found, for the error text. */
       readonly found: string;
     };
@@ -38,32 +39,36 @@ export function startupPacketBytes(bytes: Buffer): number {
 }
 
 function bad(
-  problem: 'header' | 'old_protocol' | 'version' | 'layout',
+  problem: Extract<StartupPacket, { kind: 'bad' }>['problem'],
   found: string,
 ): StartupPacket {
   return { kind: 'bad', problem, found };
 }
 
-function readParameters(packet: Buffer): Map<string, string> | null {
+/** Parameters that say who somebody is: two of them must not be taken for the same. */
+const IDENTITY_NAMES: readonly string[] = ['user', 'database'];
+
+function readParameters(packet: Buffer): Map<string, string> | 'layout' | 'encoding' {
   const parameters = new Map<string, string>();
   let offset = 8;
   for (;;) {
     if (offset >= packet.length) {
-      return null;
+      return 'layout';
     }
     if (packet[offset] === 0) {
       // The terminator must be the last byte.
-      return offset === packet.length - 1 ? parameters : null;
+      return offset === packet.length - 1 ? parameters : 'layout';
     }
     const nameEnd = packet.indexOf(0, offset);
     const valueEnd = nameEnd === -1 ? -1 : packet.indexOf(0, nameEnd + 1);
     if (valueEnd === -1) {
-      return null;
+      return 'layout';
     }
-    parameters.set(
-      packet.toString('utf8', offset, nameEnd),
-      packet.toString('utf8', nameEnd + 1, valueEnd),
-    );
+    const name = packet.toString('utf8', offset, nameEnd);
+    if (IDENTITY_NAMES.includes(name) && !isUtf8(packet.subarray(nameEnd + 1, valueEnd))) {
+      return 'encoding';
+    }
+    parameters.set(name, packet.toString('utf8', nameEnd + 1, valueEnd));
     offset = valueEnd + 1;
   }
 }
@@ -107,8 +112,8 @@ function readStartupMessage(packet: Buffer, version: number): StartupPacket {
     return bad('version', `${String(major)}.${String(minor)}`);
   }
   const parameters = readParameters(packet);
-  if (parameters === null) {
-    return bad('layout', '');
+  if (typeof parameters === 'string') {
+    return bad(parameters, '');
   }
   const unknownOptions = [...parameters.keys()].filter((name) => name.startsWith('_pq_.'));
   // 3.1 was never used by anybody: whoever asks for less than 3.2 gets 3.0.

@@ -343,6 +343,11 @@ export class Link {
     }
   }
 
+  /** Whether the server connection is being brought back to a clean state after its client. */
+  get isCleaningUp(): boolean {
+    return this.#cleanup.isActive;
+  }
+
   /** The server connection is gone. A client that it served learns why. */
   onServerGone(reason: string): void {
     const { client } = this;

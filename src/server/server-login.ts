@@ -1,8 +1,9 @@
 import type { ServerCredential } from '../auth/credentials.ts';
 import {
   ServerAuthenticator,
-  type ServerAuthStep,
   type ServerAuthenticatorOptions,
+  type ServerAuthPhase,
+  type ServerAuthStep,
 } from '../auth/server-authenticator.ts';
 import {
   readBackendKeyData,
@@ -41,6 +42,24 @@ export type LoginResult =
 
 const GOING_ON: LoginResult = { kind: 'going_on' };
 
+/** Where the login of a server connection stands. */
+export type ServerLoginState =
+  Exclude<LoginResult['kind'], 'going_on'> | 'authenticated' | Exclude<ServerAuthPhase, 'closed'>;
+
+/** All states, for the test of every message in every state: a record, so that none can be forgotten. */
+export const SERVER_LOGIN_STATES: Readonly<Record<ServerLoginState, true>> = {
+  start: true,
+  answered: true,
+  'sasl-first': true,
+  pending: true,
+  'sasl-final': true,
+  verified: true,
+  authenticated: true,
+  done: true,
+  refused: true,
+  failed: true,
+};
+
 /**
  * The login of one server connection, from the startup message to the first ReadyForQuery: a state
  * machine over bytes, without a socket. Everything a server may send wrong ends in a result.
@@ -73,6 +92,18 @@ export class ServerLogin {
         }
       },
     });
+  }
+
+  /** Where it stands: before AuthenticationOk in a phase of the proof, then up to its result. */
+  get state(): ServerLoginState {
+    if (this.#result.kind !== 'going_on') {
+      return this.#result.kind;
+    }
+    if (this.#isAuthenticated) {
+      return 'authenticated';
+    }
+    const { phase } = this.#authenticator;
+    return phase === 'closed' ? 'failed' : phase;
   }
 
   /** Takes bytes of the server. @param chunk - borrowed. */

@@ -213,6 +213,91 @@ describe('a server that fails at the question', () => {
   });
 });
 
+/** Who is asked for; the name is the only parameter of the Bind. */
+function nameAsked(connection: FakeConnection): string {
+  const bind = connection.received.findLast(({ type }) => type === 'B');
+  return /(hung_\w+|fay|ben)/.exec(bind?.body.toString('latin1') ?? '')?.[0] ?? '';
+}
+
+/** A question that hangs for names with `hung`, and is answered for others. */
+function hangingFor(connection: FakeConnection): void {
+  const name = nameAsked(connection);
+  if (!name.startsWith('hung')) {
+    answering(COLUMNS, backend.dataRow([name, 'pencil']), DONE)(connection);
+  }
+}
+
+describe('a question that hangs', () => {
+  const settings = { auth_query_timeout: '2s', auth_query_cache_ttl: '60s' };
+
+  it.each(['md5', 'scram-sha-256'])(
+    'does not hold up a login by %s that has a kept answer',
+    async (auth_type) => {
+      let isHung = false;
+      const onQuestion = (connection: FakeConnection): void => {
+        if (!isHung) {
+          hangingFor(connection);
+        }
+      };
+      const options = { settings: { ...settings, auth_type, auth_query_timeout: '30s' } };
+      await withServer(onQuestion, options, async (pooler, server) => {
+        await (await pooler.login(LOGIN)).close();
+        isHung = true;
+        // The first one waits a moment for a newer answer; far from 30 seconds.
+        await (await pooler.login(LOGIN)).close();
+        const count = (): number =>
+          server.connections.reduce((sum, { received }) => {
+            return sum + received.filter(({ type }) => type === 'B').length;
+          }, 0);
+        const asked = count();
+        for (let i = 0; i < 10; i++) {
+          await (await pooler.login(LOGIN)).close();
+        }
+        expect(count()).toBe(asked);
+        expect(await refuse(pooler, { ...LOGIN, password: 'wrong' })).toContain('28P01');
+        for (const connection of server.connections) {
+          connection.destroy();
+        }
+      });
+    },
+  );
+
+  it('ends with its deadline though its client has gone, and leaves its place to others', async () => {
+    await withServer(hangingFor, { settings }, async (pooler, server) => {
+      // As many as there are connections for auth_query.
+      for (const user of ['hung_one', 'hung_two']) {
+        const client = await RawClient.connect(pooler.target);
+        client.startup({ user, database: 'app' });
+        await waitFor('the question', () =>
+          server.connections.some((connection) => nameAsked(connection) === user),
+        );
+        client.destroy();
+      }
+      await waitFor('their deadline', () => pooler.waitForEvent('auth_query_failed'));
+      await (await pooler.login({ ...LOGIN, user: 'ben' })).close();
+      await waitFor('the hung ones to be closed', () =>
+        server.connections.slice(0, 2).every(({ hasEnded }) => hasEnded),
+      );
+      await waitFor('cancel requests', () => server.cancels.length >= 2);
+    });
+  });
+
+  it('is ended with its client where there is no deadline', async () => {
+    const options = { settings: { ...settings, auth_query_timeout: 0 } };
+    await withServer(hangingFor, options, async (pooler, server) => {
+      for (const user of ['hung_one', 'hung_two', 'hung_three']) {
+        const client = await RawClient.connect(pooler.target);
+        client.startup({ user, database: 'app' });
+        await waitFor('the question', () =>
+          server.connections.some((connection) => nameAsked(connection) === user),
+        );
+        client.destroy();
+      }
+      await (await pooler.login(LOGIN)).close();
+    });
+  });
+});
+
 describe('a client that waits for auth_query', () => {
   it('may send its password ahead, and may vanish', async () => {
     const asked: FakeConnection[] = [];

@@ -184,6 +184,7 @@ describe('an unknown user with auth_query', () => {
       );
       const servers = await pooler.console('SHOW SERVERS');
       expect(servers.map(({ user }) => user)).toEqual([AUTH_USER]);
+      await pooler.waitForLog('the attack', ({ reason }) => reason === 'no such user');
     });
   });
 
@@ -208,6 +209,9 @@ describe('VALID UNTIL', () => {
       const login = { ...SCRAM_USER, user: 'aq_until' };
       const outcome = isAdmitted ? sessionUser(pooler, login) : refuse(pooler, login);
       expect(await outcome).toBe(isAdmitted ? 'aq_until' : SASL_FAILED);
+      if (!isAdmitted) {
+        await pooler.waitForLog('why', ({ reason }) => reason === 'user has no password');
+      }
     });
   });
 
@@ -258,6 +262,8 @@ describe('the connection of auth_query', () => {
         expect(await sessionUser(pooler, { ...SCRAM_USER, parameters })).toBe('aq_scram');
         expect(await refuse(pooler, victim)).toBe(PASSWORD_FAILED);
         expect(await postgres.query('SELECT who FROM public.aq_loot')).toEqual([]);
+        const line = await pooler.waitForEvent('client_login_failed');
+        expect([line['user'], line['reason']]).toEqual(['aq_victim', 'no such user']);
       });
       // The same without the guard, to see that the trap is one.
       const unguarded = { ...settings, auth_query_search_path: '' };

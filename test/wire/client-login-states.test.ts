@@ -3,7 +3,9 @@ import { LazyVerifier } from '../../src/auth/lazy-verifier.ts';
 import type { LoginPlan, PendingPlan } from '../../src/auth/login-plan.ts';
 import { PasswordDeriver } from '../../src/auth/password-derivation.ts';
 import { SqlState } from '../../src/protocol/sqlstate.ts';
-import { ClientLogin } from '../../src/client/client-login.ts';
+import { ClientLogin, LOGIN_STATES, type LoginState } from '../../src/client/client-login.ts';
+import { FrontendCode } from '../../src/protocol/codes.ts';
+import { readStartupPacket, type StartupPacket } from '../../src/protocol/startup-packet.ts';
 import * as f from '../support/frontend-messages.ts';
 import { makeVerifier, seededRandom } from '../unit/auth/support.ts';
 
@@ -78,6 +80,7 @@ const MESSAGES = {
   terminate: f.terminate(),
   'short length': f.messageWithLength('p', 3),
   'long length': f.messageWithLength('p', 65_540),
+  'startup of version 2': Buffer.concat([f.int32(9), f.int32(0x0002_0000), Buffer.of(0)]),
   rubbish: Buffer.alloc(8, 0xa5),
   'tls hello': Buffer.from('16030100400100003c0303', 'hex'),
 } as const;
@@ -98,6 +101,7 @@ interface State {
 
 const HEADER = 'refused badPacketHeader';
 const REPEATED = 'refused startupRepeated';
+const OLD = { 'startup of version 2': 'refused oldProtocol' } as const;
 const WRONG = 'refused 28P01';
 const MALFORMED = 'refused 08P01';
 const NO_STARTUP = {
@@ -106,6 +110,7 @@ const NO_STARTUP = {
   ssl: REPEATED,
   gssenc: REPEATED,
   cancel: REPEATED,
+  'startup of version 2': REPEATED,
 } as const;
 const PASSWORDS = {
   ...NO_STARTUP,
@@ -132,6 +137,7 @@ const STATES: Readonly<Record<string, State>> = {
     plan: PLAIN,
     before: [],
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       ssl: 'send N',
@@ -144,6 +150,7 @@ const STATES: Readonly<Record<string, State>> = {
     plan: PLAIN,
     before: ['ssl'],
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       gssenc: 'send N',
@@ -155,6 +162,7 @@ const STATES: Readonly<Record<string, State>> = {
     plan: PLAIN,
     before: ['gssenc'],
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       ssl: 'send N',
@@ -166,6 +174,7 @@ const STATES: Readonly<Record<string, State>> = {
     plan: PLAIN,
     before: ['gssenc', 'ssl'],
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       cancel: 'cancel',
@@ -177,6 +186,7 @@ const STATES: Readonly<Record<string, State>> = {
     before: [],
     isTlsOffered: true,
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       ssl: 'send S, tls',
@@ -191,6 +201,7 @@ const STATES: Readonly<Record<string, State>> = {
     before: ['gssenc'],
     isTlsOffered: true,
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       ssl: 'send S, tls',
@@ -203,6 +214,7 @@ const STATES: Readonly<Record<string, State>> = {
     before: ['ssl'],
     isTlsOffered: true,
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       gssenc: 'send N',
@@ -215,6 +227,7 @@ const STATES: Readonly<Record<string, State>> = {
     before: ['tls hello'],
     isTlsOffered: true,
     outcome: {
+      ...OLD,
       startup: 'startup, send R',
       'startup of another': 'startup, send R',
       gssenc: 'send N',
@@ -374,6 +387,10 @@ class Login {
     }
   }
 
+  get state(): LoginState {
+    return this.#login.state;
+  }
+
   feed(bytes: Buffer): void {
     this.#login.onData(Buffer.from(bytes));
   }
@@ -445,6 +462,31 @@ describe.each(STATE_NAMES)('a client login, %s', (stateName) => {
         expect(login.users.length, context).toBeLessThanOrEqual(1);
       }
     }
+  });
+});
+
+/** Each kind of startup packet: a record, so that none can be forgotten. */
+const PACKET_OF_KIND: Readonly<Record<StartupPacket['kind'], MessageName>> = {
+  ssl: 'ssl',
+  gssenc: 'gssenc',
+  cancel: 'cancel',
+  startup: 'startup',
+  bad: 'startup of version 2',
+};
+
+describe('the table above', () => {
+  it('has every state that a login can be in', async () => {
+    const reached = await Promise.all(STATE_NAMES.map(async (name) => (await reach(name)).state));
+    expect([...new Set(reached)].sort()).toEqual([...LOGIN_STATES].sort());
+  });
+
+  it('has every kind of startup packet, and every message of a proof', () => {
+    for (const [kind, name] of Object.entries(PACKET_OF_KIND)) {
+      expect(readStartupPacket(MESSAGES[name]).kind).toBe(kind);
+    }
+    // The other type bytes are tried one by one, all 256 of them.
+    const typed = NAMES.filter((name) => MESSAGES[name][0] === FrontendCode.Password);
+    expect(typed).toEqual(expect.arrayContaining(['right password', 'sasl initial', 'sasl first']));
   });
 });
 

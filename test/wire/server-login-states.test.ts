@@ -4,7 +4,13 @@ import { PasswordDeriver } from '../../src/auth/password-derivation.ts';
 import { keysFromSaltedPassword } from '../../src/auth/scram-crypto.ts';
 import { ScramServer } from '../../src/auth/scram-server.ts';
 import type { Secret } from '../../src/auth/secret.ts';
-import { ServerLogin, type LoginResult } from '../../src/server/server-login.ts';
+import { AuthenticationCode } from '../../src/protocol/codes.ts';
+import {
+  SERVER_LOGIN_STATES,
+  ServerLogin,
+  type LoginResult,
+  type ServerLoginState,
+} from '../../src/server/server-login.ts';
 import * as b from '../support/backend-messages.ts';
 import * as f from '../support/frontend-messages.ts';
 import { makeVerifier, seededRandom } from '../unit/auth/support.ts';
@@ -170,6 +176,10 @@ class Login {
     return b.authentication(12, Buffer.from(text));
   }
 
+  get state(): ServerLoginState {
+    return this.#login.state;
+  }
+
   feed(bytes: Buffer): void {
     this.result = this.#login.onData(Buffer.from(bytes));
   }
@@ -226,6 +236,30 @@ describe.each(STATE_NAMES)('a login to a server, %s', (stateName) => {
           expect(stateName, context).not.toMatch(/SASL begun|derived|proof sent/);
         }
       }
+    }
+  });
+});
+
+/** Each kind of authentication request: a record, so that none can be forgotten. */
+const MESSAGE_OF_CODE: Readonly<Record<keyof typeof AuthenticationCode, MessageName>> = {
+  Ok: 'ok',
+  CleartextPassword: 'ask clear text',
+  Md5Password: 'ask md5',
+  Sasl: 'ask SASL',
+  SaslContinue: 'SASL challenge of another',
+  SaslFinal: 'SASL final of another',
+};
+
+describe('the table above', () => {
+  it('has every state that a login can be in', () => {
+    const reached = STATE_NAMES.map((name) => new Login(stateOf(name)).state);
+    expect([...new Set(reached)].sort()).toEqual(Object.keys(SERVER_LOGIN_STATES).sort());
+  });
+
+  it('has every kind of authentication request', () => {
+    for (const [kind, name] of Object.entries(MESSAGE_OF_CODE)) {
+      const code = AuthenticationCode[kind as keyof typeof AuthenticationCode];
+      expect(MESSAGES[name].readInt32BE(5), kind).toBe(code);
     }
   });
 });

@@ -11,7 +11,12 @@ import type {
 } from '../../../src/auth/login-plan.ts';
 import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
 import type { Secret } from '../../../src/auth/secret.ts';
-import { RENEWAL_BURST, RENEWAL_INTERVAL_MS, UserLookups } from '../../../src/auth/user-lookups.ts';
+import {
+  RENEWAL_BURST,
+  RENEWAL_INTERVAL_MS,
+  RENEWAL_PATIENCE_MS,
+  UserLookups,
+} from '../../../src/auth/user-lookups.ts';
 import { databaseConfig, DEFAULT_SETTINGS } from '../../../src/config/config.ts';
 import type { Settings } from '../../../src/config/config.ts';
 import { Database } from '../../../src/pool/database.ts';
@@ -35,6 +40,10 @@ class Scene {
   /** What the server knows; anybody else is unknown. */
   readonly server = new Map<string, Secret>();
   isServerUp = true;
+  /** Whether the server does not answer at all. */
+  isServerStuck = false;
+  /** What is to be done after a while. */
+  readonly later: (() => void)[] = [];
   readonly asked: string[] = [];
   readonly found: FoundUser[] = [];
   readonly credentials: Credentials;
@@ -51,10 +60,11 @@ class Scene {
       lookups: new UserLookups({
         run: (source, user, done) => {
           this.#run(source, user, done);
-          return () => undefined;
+          return () => true;
         },
         ttlMs: () => TTL_MS,
         nowMs: () => this.clock.nowMs(),
+        runAfter: (_ms, action) => this.later.push(action),
       }),
       findDatabase: (name) => (name === 'app' ? this.database : null),
     });
@@ -63,6 +73,9 @@ class Scene {
   #run(source: AuthQuerySource, user: string, done: (answer: LookupAnswer) => void): void {
     this.asked.push(`${source.user}@${source.database} ${user}`);
     const secret = this.server.get(user);
+    if (this.isServerStuck) {
+      return;
+    }
     if (this.isServerUp) {
       done(secret === undefined ? { kind: 'unknown' } : { kind: 'found', name: user, secret });
     } else {
@@ -137,6 +150,17 @@ describe('LoginPlanner.planKnown', () => {
     expect(scene.asked).toHaveLength(1);
     await scene.planKnown('ben');
     scene.server.set('ben', { kind: 'none' });
+    expect(await scene.planKnown('ben')).toBe('known');
+  });
+
+  it('does not ask for one who is unknown each time, but at a pace', async () => {
+    const scene = new Scene();
+    for (let i = 0; i < RENEWAL_BURST + 5; i++) {
+      expect(await scene.planKnown('ben')).toBe('unknown');
+    }
+    expect(scene.asked).toHaveLength(1 + RENEWAL_BURST);
+    scene.server.set('ben', { kind: 'none' });
+    scene.clock.advance(RENEWAL_INTERVAL_MS);
     expect(await scene.planKnown('ben')).toBe('known');
   });
 
@@ -217,6 +241,35 @@ describe('LoginPlanner.plan with a kept answer', () => {
     scene.clock.advance(TTL_MS);
     expect(await scene.plan('scram-sha-256')).toMatchObject({ reason: 'auth_query: no server' });
   });
+
+  it.each(['md5', 'scram-sha-256'] as const)(
+    'goes by it after a moment where the server hangs, and then at once (%s)',
+    async (method) => {
+      const scene = new Scene();
+      scene.server.set('fay', old);
+      await scene.plan(method);
+      scene.isServerStuck = true;
+      const state = { isPlanned: false };
+      const held = scene.plan(method).finally(() => {
+        state.isPlanned = true;
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(state.isPlanned).toBe(false);
+      scene.clock.advance(RENEWAL_PATIENCE_MS);
+      scene.later.forEach((action) => {
+        action();
+      });
+      expect(scramOf(await held)).toEqual(old);
+      // The question of somebody else hangs as well.
+      void scene.plan(method, 'ben');
+      scene.clock.advance(RENEWAL_PATIENCE_MS);
+      const { length } = scene.asked;
+      expect(scene.planner.plan(scene.request('fay', method))).not.toMatchObject({
+        method: 'pending',
+      });
+      expect(scene.asked).toHaveLength(length);
+    },
+  );
 
   it.each(['plain', 'md5', 'scram-sha-256'] as const)(
     'asks as often for a user who does not exist as for one who does (%s)',

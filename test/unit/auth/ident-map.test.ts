@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { refuseCertificate, refusePeer } from '../../../src/auth/certificate-identity.ts';
 import {
-  isMapped,
+  findMapping,
   MAX_SYSTEM_NAME_LENGTH,
   parseIdentFile,
   type IdentMap,
@@ -11,6 +11,10 @@ function mapOf(lines: string): IdentMap {
   const { maps, problems } = parseIdentFile(lines);
   expect(problems).toEqual([]);
   return maps.get('m') ?? [];
+}
+
+function isMapped(map: IdentMap, systemName: string, user: string): boolean {
+  return findMapping(map, systemName, user) === 'mapped';
 }
 
 describe('an ident map', () => {
@@ -43,6 +47,18 @@ describe('an ident map', () => {
     ['m "/^a b$" ann', 'a b', 'ann', true],
   ])('%j from %j to %j: %s', (lines, systemName, user, expected) => {
     expect(isMapped(mapOf(lines), systemName, user)).toBe(expected);
+  });
+
+  it.each([
+    ['m /^(a+)+$ u', `${'a'.repeat(100)}!`, 'u'],
+    ['m ann /^(a+)+$', 'ann', `${'a'.repeat(100)}!`],
+  ])('does not think for years about a name: %s', (lines, systemName, user) => {
+    const map = mapOf(lines);
+    expect(findMapping(map, systemName, user)).toBe('too_slow');
+    const certificate = { commonName: systemName, subjectAltNames: [] };
+    const reason = 'a regular expression of the map takes too long for these names';
+    expect(refuseCertificate(certificate, map, user)).toBe(reason);
+    expect(refusePeer(systemName, map, user)).toBe(reason);
   });
 
   it('looks at names of a bounded length only', () => {

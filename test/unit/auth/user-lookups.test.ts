@@ -4,9 +4,11 @@ import {
   BUSY_LOOKUPS,
   MAX_FOUND,
   MAX_LOOKUPS,
+  MAX_LOOKUPS_OF_SOURCE,
   MAX_UNKNOWN,
   RENEWAL_BURST,
   RENEWAL_INTERVAL_MS,
+  RENEWAL_PATIENCE_MS,
   UserLookups,
 } from '../../../src/auth/user-lookups.ts';
 import { poolerError } from '../../../src/protocol/pooler-errors.ts';
@@ -14,6 +16,7 @@ import { VirtualClock } from '../../support/virtual-clock.ts';
 import { makeVerifier } from './support.ts';
 
 const SOURCE: AuthQuerySource = { database: 'app', user: 'asker', query: 'SELECT $1' };
+const OTHER_SOURCE: AuthQuerySource = { ...SOURCE, database: 'other' };
 const TTL_MS = 5000;
 const UNKNOWN: LookupAnswer = { kind: 'unknown' };
 
@@ -29,17 +32,45 @@ class Scene {
   readonly open: { readonly user: string; answer(answer: LookupAnswer): void }[] = [];
   askedCount = 0;
   canceledCount = 0;
+  /** Whether questions are on their way, and cannot be given up any more. */
+  areSent = false;
+  /** What is to be done later, with its time. */
+  readonly #later: { readonly dueMs: number; readonly action: () => void }[] = [];
   readonly lookups = new UserLookups({
     run: (_source, user, done) => {
       this.askedCount += 1;
       this.open.push({ user, answer: done });
       return () => {
-        this.canceledCount += 1;
+        this.canceledCount += this.areSent ? 0 : 1;
+        return !this.areSent;
       };
     },
     nowMs: () => this.clock.nowMs(),
     ttlMs: () => this.ttlMs,
+    runAfter: (ms, action) => this.#later.push({ dueMs: this.clock.nowMs() + ms, action }),
   });
+
+  /** Lets time pass. */
+  advance(ms: number): void {
+    this.clock.advance(ms);
+    for (const { dueMs, action } of this.#later.splice(0)) {
+      if (dueMs <= this.clock.nowMs()) {
+        action();
+      } else {
+        this.#later.push({ dueMs, action });
+      }
+    }
+  }
+
+  /** Asks for a newer answer, and keeps what comes. */
+  renew(
+    user: string,
+    source = SOURCE,
+  ): { readonly answers: (LookupAnswer | null)[]; cancel(): void } {
+    const answers: (LookupAnswer | null)[] = [];
+    const cancel = this.lookups.renew(source, user, (answer) => answers.push(answer));
+    return { answers, cancel };
+  }
 
   /** Asks, and keeps the answers. */
   ask(user: string, source = SOURCE): { readonly answers: LookupAnswer[]; cancel(): void } {
@@ -139,10 +170,11 @@ describe('UserLookups', () => {
     const lookups = new UserLookups({
       run: (_source, user, done) => {
         done(found(user));
-        return () => undefined;
+        return () => true;
       },
       nowMs: () => 1,
       ttlMs: () => 0,
+      runAfter: () => undefined,
     });
     lookups.ask(SOURCE, 'fay', (answer) => answers.push(answer));
     expect(answers).toEqual([]);
@@ -169,10 +201,11 @@ describe('UserLookups', () => {
 
   it('refuses more questions than it has room for', async () => {
     const scene = new Scene();
-    for (let i = 0; i < MAX_LOOKUPS; i++) {
+    for (let i = 0; i < MAX_LOOKUPS / 2; i++) {
       scene.ask(`u${String(i)}`);
+      scene.ask(`u${String(i)}`, OTHER_SOURCE);
     }
-    const { answers } = scene.ask('one more');
+    const { answers } = scene.ask('one more', { ...SOURCE, database: 'third' });
     const joined = scene.ask('u0');
     await settled();
     expect(answers).toMatchObject([{ kind: 'failed', error: { sqlstate: '53300' } }]);
@@ -181,6 +214,34 @@ describe('UserLookups', () => {
     expect(joined.answers).toHaveLength(1);
     expect(scene.ask('one more').answers).toEqual([]);
     expect(scene.askedCount).toBe(MAX_LOOKUPS + 1);
+  });
+
+  it('leaves room to other sources', async () => {
+    const scene = new Scene();
+    for (let i = 0; i < MAX_LOOKUPS_OF_SOURCE; i++) {
+      scene.ask(`u${String(i)}`);
+    }
+    const { answers } = scene.ask('one more');
+    await settled();
+    expect(answers).toMatchObject([{ kind: 'failed', reason: 'too many runs of auth_query' }]);
+    scene.ask('fay', OTHER_SOURCE);
+    expect(scene.askedCount).toBe(MAX_LOOKUPS_OF_SOURCE + 1);
+    await scene.answer(found('u0'));
+    expect(scene.ask('one more').answers).toEqual([]);
+    expect(scene.askedCount).toBe(MAX_LOOKUPS_OF_SOURCE + 2);
+  });
+
+  it('lets the next one join a question that nobody waits for and that cannot be taken back', async () => {
+    const scene = new Scene();
+    scene.areSent = true;
+    const first = scene.ask('fay');
+    first.cancel();
+    expect(scene.lookups.pendingCount).toBe(1);
+    const next = scene.ask('fay');
+    expect(scene.askedCount).toBe(1);
+    await scene.answer(found('fay'));
+    expect([first.answers, next.answers]).toEqual([[], [found('fay')]]);
+    expect(scene.lookups.pendingCount).toBe(0);
   });
 
   it('remembers a bounded number, and made-up names push out no real ones', async () => {
@@ -256,6 +317,48 @@ describe('UserLookups.refresh', () => {
   });
 });
 
+describe('UserLookups.renew', () => {
+  it('brings the newer answer when it comes in time', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay', 'old'));
+    const { answers } = scene.renew('fay');
+    scene.advance(RENEWAL_PATIENCE_MS - 1);
+    await scene.answer(found('fay', 'new'));
+    expect(answers).toEqual([found('fay', 'new')]);
+    scene.advance(RENEWAL_PATIENCE_MS);
+    expect(answers).toHaveLength(1);
+  });
+
+  it('has the kept one do when it is late or fails, and keeps what comes later', async () => {
+    const scene = new Scene();
+    scene.areSent = true;
+    await scene.learn('fay', found('fay', 'old'));
+    const late = scene.renew('fay');
+    scene.advance(RENEWAL_PATIENCE_MS - 1);
+    expect(late.answers).toEqual([]);
+    scene.advance(1);
+    expect(late.answers).toEqual([null]);
+    await scene.answer(found('fay', 'new'));
+    expect(late.answers).toEqual([null]);
+    expect(scene.lookups.cached(SOURCE, 'fay')).toEqual(found('fay', 'new'));
+    const failing = scene.renew('fay');
+    await scene.answer({ kind: 'failed', error: poolerError('badConfiguration'), reason: 'x' });
+    expect(failing.answers).toEqual([null]);
+  });
+
+  it('takes back a question that has not been sent, when it is late or its client is gone', async () => {
+    const scene = new Scene();
+    await scene.learn('fay', found('fay'));
+    const late = scene.renew('fay');
+    scene.advance(RENEWAL_PATIENCE_MS);
+    expect([late.answers, scene.canceledCount, scene.lookups.pendingCount]).toEqual([[null], 1, 0]);
+    const gone = scene.renew('fay');
+    gone.cancel();
+    scene.advance(RENEWAL_PATIENCE_MS);
+    expect([gone.answers, scene.canceledCount]).toEqual([[], 2]);
+  });
+});
+
 describe('UserLookups.shapes', () => {
   it('begins as PostgreSQL does and follows the users found, each counted once', async () => {
     const scene = new Scene();
@@ -298,6 +401,21 @@ describe('UserLookups.mayRenew', () => {
     for (let i = 0; i < RENEWAL_BURST * 2; i++) {
       expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(true);
     }
+  });
+
+  it('is for nobody of a source that is late with an answer', async () => {
+    const scene = new Scene();
+    scene.ask('hung');
+    scene.advance(RENEWAL_PATIENCE_MS - 1);
+    expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(true);
+    expect(scene.lookups.mayRenew(SOURCE, 'hung')).toBe(true);
+    scene.advance(1);
+    expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(false);
+    expect(scene.lookups.mayRenew(SOURCE, 'hung')).toBe(false);
+    expect(scene.lookups.refresh(SOURCE, 'fay', () => undefined)).toBeNull();
+    expect(scene.lookups.mayRenew(OTHER_SOURCE, 'fay')).toBe(true);
+    await scene.answer(found('hung'));
+    expect(scene.lookups.mayRenew(SOURCE, 'fay')).toBe(true);
   });
 
   it('is for nobody while many are being asked for', async () => {

@@ -55,6 +55,15 @@ describe('readStartupPacket', () => {
     expect(read).toMatchObject({ version: PROTOCOL_3_0, needsNegotiation: false });
   });
 
+  it.each(['user', 'database'])('takes no %s that is not UTF-8', (name) => {
+    const packet = f.startupMessage({ ...USER, [name]: 'x' });
+    packet[packet.lastIndexOf('x')] = 0xff;
+    expect(readStartupPacket(packet)).toEqual({ kind: 'bad', problem: 'encoding', found: '' });
+    const other = f.startupMessage({ ...USER, application_name: 'x' });
+    other[other.lastIndexOf('x')] = 0xff;
+    expect(startup(other).parameters.get('application_name')).toBe('\ufffd');
+  });
+
   it.each([
     [0x30000, PROTOCOL_3_0, false],
     [0x30001, PROTOCOL_3_0, true],
