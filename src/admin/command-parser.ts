@@ -3,6 +3,7 @@ import { badArguments, invalidCommand, notSupportedYet } from './console-errors.
 import type { CommandError, ShutdownMode } from './control.ts';
 import { isIgnoredParameter, sessionParameter } from './session-parameters.ts';
 import { parseSqlCommand, type SqlCommand } from './sql-command.ts';
+import { withoutComments } from './sql-comments.ts';
 import { SHOW_TOPICS, type ShowTopic, UNSUPPORTED_TOPICS } from './topics.ts';
 
 /** Longest command name in bytes, quotes included. */
@@ -156,7 +157,8 @@ function parseSet(query: string, scanner: CommandScanner): ParsedCommand {
  *
  * What PgBouncer's grammar refuses is read as SQL: see {@link parseSqlCommand}.
  *
- * COMPAT: an empty query is no error, since drivers send one to see whether a connection lives.
+ * COMPAT: an empty query is no error, since drivers send one to see whether a connection lives; nor are
+ * comments, which some put into it, and tools in front of what they send.
  *
  * @param query - text of a Query message without its final zero byte; may be anything.
  */
@@ -164,6 +166,17 @@ export function parseCommand(query: string): ParsedCommand {
   if (query.includes('\0')) {
     return invalidCommand(query);
   }
+  const command = parseBare(query);
+  if (command.kind !== 'error') {
+    return command;
+  }
+  const bare = withoutComments(query);
+  const bareCommand = bare === null || bare === query ? command : parseBare(bare);
+  return bareCommand.kind === 'error' ? command : bareCommand;
+}
+
+/** Reads a query that has no comments. */
+function parseBare(query: string): ParsedCommand {
   if (new CommandScanner(query).takeEnd()) {
     return { kind: 'empty' };
   }

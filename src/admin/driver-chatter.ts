@@ -164,7 +164,7 @@ function parseShow(reader: TokenReader): ChatterCommand | null {
     ? 'transaction_isolation'
     : reader.takeWords('time', 'zone')
       ? 'timezone'
-      : null;
+      : (reader.takeKind('word')?.text ?? null);
   const value = name === null ? null : sessionParameter(name);
   return name === null || value === null || !reader.isAtEnd
     ? null

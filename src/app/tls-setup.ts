@@ -212,13 +212,17 @@ export function setUpTls(settings: Settings, readText: (file: string) => string)
   };
 }
 
-/** The certificates of clients are made for no host: both strict modes are one, as in PgBouncer. */
+/**
+ * The certificates of clients are made for no host: both strict modes are one, as in PgBouncer. In
+ * the others, clients may still have one for a `cert` line of the HBA file.
+ */
 function clientTls({ context, certificate }: BuiltContext, settings: Settings): ClientTls {
-  const { clientTlsSslmode: mode } = settings;
+  const { clientTlsSslmode: mode, clientTlsCaFile } = settings;
+  const lenient = clientTlsCaFile === '' ? 'none' : 'optional';
   const isRequired = mode !== 'allow' && mode !== 'prefer';
   return {
     context,
-    peerCheck: mode.startsWith('verify') ? 'authority' : 'none',
+    peerCheck: mode.startsWith('verify') ? 'authority' : lenient,
     isRequired,
     endPointHash: certificate === null ? null : endPointHash(certificate),
   };

@@ -26,7 +26,7 @@ export function refuseCertificate(
   user: string,
 ): string | null {
   if (certificate === null) {
-    return 'the client has shown no certificate';
+    return 'the client has shown no certificate that can be trusted';
   }
   const { commonName, subjectAltNames } = certificate;
   const names = [...(commonName === null ? [] : [commonName]), ...subjectAltNames].filter(isName);

@@ -7,7 +7,7 @@ import {
   describeHandshakeError,
   describeTls,
   judgeAcceptedTls,
-  peerNames,
+  trustedNames,
   type ClientTls,
 } from '../net/tls-upgrade.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
@@ -102,7 +102,7 @@ export class ClientSecurity {
       owner.disconnect(poolerError('certificateRefused'));
       return;
     }
-    this.certificate = offer.peerCheck === 'none' ? null : peerNames(socket);
+    this.certificate = trustedNames(socket, offer);
     if (this.#host.logger.isDebug) {
       const sni = serverName ?? undefined;
       this.#host.logger.debug('tls_established', { ...owner.logFields(), tls: text, sni });

@@ -16,7 +16,7 @@ export const TLS_SETTINGS = {
   }),
   client_tls_ca_file: str({
     default: '',
-    doc: 'Certificates, in PEM form, of those who sign the certificates of clients. Read again on reload, and when it changes.',
+    doc: 'Certificates, in PEM form, of those who sign the certificates of clients. With it, clients are asked for one in every mode. Read again on reload, and when it changes.',
   }),
   client_tls_cert_file: str({
     default: '',

@@ -10,6 +10,8 @@ export const ALPN_PROTOCOL = 'postgresql';
 export type PeerCheck =
   /** Nothing: it is not even asked for, or whatever comes is fine. */
   | 'none'
+  /** It is asked for. Who shows none, or one that cannot be trusted, has none. */
+  | 'optional'
   /** There must be one that is signed by a trusted authority. */
   | 'authority'
   /** As `authority`, and made for the host that the connection was opened to. */
@@ -32,7 +34,7 @@ export interface ClientTls extends AcceptedTls {
 /** How TLS is spoken on connections that we open, to whatever host. */
 export interface ServerTls {
   readonly context: SecureContext;
-  readonly peerCheck: PeerCheck;
+  readonly peerCheck: Exclude<PeerCheck, 'optional'>;
   /** Whether a server without TLS is refused. */
   readonly isRequired: boolean;
   /** Whether TLS begins without being asked for: then ALPN must choose our protocol. */
@@ -77,7 +79,7 @@ export function beginOpenedTls(socket: Socket, { context, host }: OpenedTls): TL
  * @returns what is wrong as a clause, or null.
  */
 export function judgeAcceptedTls(socket: TLSSocket, { peerCheck }: AcceptedTls): string | null {
-  if (peerCheck === 'none') {
+  if (peerCheck !== 'authority') {
     return null;
   }
   if (socket.getPeerX509Certificate() === undefined) {
@@ -152,8 +154,14 @@ function curveText(socket: TLSSocket): string {
   return info?.type === 'ECDH' && info.name !== undefined ? `/ECDH=${info.name}` : '';
 }
 
-/** The names of the peer's certificate, which must have been verified; null without one. */
-export function peerNames(socket: TLSSocket): CertificateNames | null {
+/** The names of the client's certificate; null without one, and for one that cannot be trusted. */
+export function trustedNames(
+  socket: TLSSocket,
+  { peerCheck }: AcceptedTls,
+): CertificateNames | null {
+  if (peerCheck === 'none' || verificationErrorOf(socket) !== null) {
+    return null;
+  }
   const certificate = socket.getPeerX509Certificate();
   return certificate === undefined ? null : readCertificateNames(certificate.raw);
 }

@@ -70,6 +70,7 @@ export class ReplyRelay {
       offset += bytes;
       runStart = this.#bodyDisposition === Disposition.Forward ? start : offset;
     }
+    const firstMessage = offset;
     while (offset < end) {
       if (end - offset < HEADER_BYTES) {
         this.#held.begin(chunk, offset, end);
@@ -100,7 +101,10 @@ export class ReplyRelay {
       const isRefused =
         code === BackendCode.ReadyForQuery && this.#link.refuses(chunk[offset + HEADER_BYTES]!);
       if (disposition === Disposition.Skip || isRefused) {
-        this.#flush(chunk, runStart, offset, isBorrowed);
+        const runEnd = isRefused
+          ? beforeCompletion(chunk, Math.max(runStart, firstMessage), offset)
+          : offset;
+        this.#flush(chunk, runStart, runEnd, isBorrowed);
         runStart = messageEnd;
       }
       if (kind !== ResponseKind.Data) {
@@ -176,6 +180,18 @@ export class ReplyRelay {
       this.#link.server.resumeReading();
     }
   }
+}
+
+/**
+ * Where a run of whole messages ends without a CommandComplete at its end: drivers that were told that
+ * BEGIN has worked take the error behind it for a second result.
+ */
+function beforeCompletion(chunk: Buffer, start: number, end: number): number {
+  let last = start;
+  for (let next = start; next < end; next += 1 + chunk.readInt32BE(next + 1)) {
+    last = next;
+  }
+  return last < end && chunk[last] === BackendCode.CommandComplete ? last : end;
 }
 
 function describeMessage(code: number, length: number): string {

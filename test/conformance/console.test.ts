@@ -56,7 +56,6 @@ describeConformance({
       'SHOW POOLS x',
       'SELECT',
       'PAUSE a b',
-      '-- comment',
       'SHOW VERSION; SHOW VERSION',
     ]),
     commands('databases that do not exist', [

@@ -146,7 +146,7 @@ describe('each method', () => {
     await withHba(['host all all 127.0.0.1/32 cert'], async (pooler) => {
       expect(await outcomeOf(pooler.target)).toBe('FATAL 28000: certificate authentication failed');
       const line = await pooler.waitForEvent('client_login_failed');
-      expect(line['reason']).toBe('the client has shown no certificate');
+      expect(line['reason']).toBe('the client has shown no certificate that can be trusted');
     });
   });
 

@@ -183,14 +183,25 @@ describe('statement mode', () => {
       const pid = await backendPid(b);
       a.send(message);
       const messages = await a.readUntil('E');
-      // Whoever sees ReadyForQuery takes the transaction for begun.
-      expect(messages.map(({ type }) => type)).not.toContain('Z');
+      // Whoever sees one of them takes the transaction for begun.
+      const types = messages.map(({ type }) => type);
+      expect(types).not.toContain('Z');
+      expect(types).not.toContain('C');
       const error = new BackendError(decodeErrorFields(messages.at(-1)?.body ?? Buffer.of(0)));
       expect([error.severity, error.sqlState]).toEqual(['FATAL', '0A000']);
       expect(error.text).toBe('transaction blocks not allowed in statement pooling mode');
       await a.readToEnd();
       expect(await backendPid(b)).toBe(pid);
       expect((await b.simpleQuery('SELECT 1')).status).toBe('I');
+    });
+  });
+
+  it('keeps the replies to what came before a transaction block', async () => {
+    await withPooler(postgres, { settings }, async (scene) => {
+      const a = await scene.login();
+      a.send(Buffer.concat([frontend.query('SELECT 1'), frontend.query('SELECT 2; BEGIN')]));
+      const messages = await a.readUntil('E');
+      expect(messages.map(({ type }) => type).join('')).toBe('TDCZTDCE');
     });
   });
 

@@ -77,6 +77,29 @@ describe('commands that are accepted', () => {
   );
 });
 
+describe('comments', () => {
+  it.each([
+    ['/* DBD::Pg ping test v3.16.0 */', { kind: 'empty' }],
+    ['-- nothing', { kind: 'empty' }],
+    ['-- nothing\n;', { kind: 'empty' }],
+    ['/* a /* b */ c */ SHOW POOLS', { kind: 'show', topic: 'pools' }],
+    ['SHOW/**/POOLS; -- all of them', { kind: 'show', topic: 'pools' }],
+    ["-- it's\nSHOW POOLS", { kind: 'show', topic: 'pools' }],
+    ['PAUSE "/* x */" -- now', { kind: 'database', verb: 'pause', database: '/* x */' }],
+    ["SET a = '--b' /* c */", { kind: 'set', key: 'a', value: '--b' }],
+  ])('are left out of %j', (query, expected) => {
+    expect(parseCommand(query)).toEqual(expected);
+  });
+
+  it('take time linear in the length of the query', () => {
+    for (const text of ['/*', '/**/', '--\n', "''", '/* */ x']) {
+      const begin = performance.now();
+      expect(parseCommand(text.repeat(100_000)).kind).toMatch(/^(?:empty|error)$/);
+      expect(performance.now() - begin).toBeLessThan(2000);
+    }
+  });
+});
+
 describe('queries that are no command', () => {
   it.each([
     'SHOW',
@@ -92,7 +115,11 @@ describe('queries that are no command', () => {
     ';;',
     'SHOW"POOLS"',
     'SHOW -- comment',
-    '/* x */ SHOW POOLS',
+    '/* x SHOW POOLS',
+    '/* /* x */ SHOW POOLS',
+    'SHOW/* x */',
+    'SHOW POOLS */',
+    "SHOW POOLS -- ' \n '",
     'SELECT 1 + 1',
     'RELOAD x',
     'SUSPEND x',

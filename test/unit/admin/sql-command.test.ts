@@ -222,6 +222,17 @@ describe('what drivers say of their own accord', () => {
     ]);
   });
 
+  it('ODBC asks for a parameter in the query that sets others', () => {
+    const sql = "SET DateStyle = 'ISO';SET extra_float_digits = 2;show transaction_isolation";
+    const replies = summary(new ConsoleFixture('stats').query(sql));
+    expect(replies.filter((reply) => reply.startsWith('CommandComplete'))).toEqual([
+      'CommandComplete SET',
+      'CommandComplete SET',
+      'CommandComplete SHOW',
+    ]);
+    expect(replies).toContain('DataRow read committed');
+  });
+
   it('several in one query stop at the first that fails', () => {
     expect(summary(new ConsoleFixture().query('SELECT 1; SAVEPOINT x; SELECT 2')).slice(2)).toEqual(
       [
