@@ -165,7 +165,7 @@ export class ClientArrival {
     pool.addClient(client);
     client.serve(pool);
     pool.stats.clientLoginCount++;
-    const session = sessionParameters(reported, this.#host.tracked, client.parameters);
+    const session = sessionParameters(reported, this.#host.link.tracked, client.parameters);
     // Clients that are alike share the strings.
     client.parameters = [...session.values];
     this.#welcome([...(authenticated === null ? [] : [authenticated]), session.messages]);

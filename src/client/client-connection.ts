@@ -12,7 +12,7 @@ import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
-import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
+import { RequestFramer } from '../relay/request-framer.ts';
 import { ClientArrival } from './client-arrival.ts';
 import type { CancelProgress, ClientHost, ConsoleDialogue, Identity } from './client-host.ts';
 import { clientLogFields, logClientClosed, logErrorSent } from './client-log.ts';
@@ -181,14 +181,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   onOwnServer(server: ServerEnd, welcome: ReadonlyMap<string, string>): void {
     server.link.pairWithOwner(this);
     // The server has had its parameters from the start, and has told what became of them.
-    this.parameters = this.#host.tracked.emptyValues();
+    this.parameters = this.#host.link.tracked.emptyValues();
     this.#arrival.enter(server.pool, null, welcome);
   }
 
   /** Requests go to `pool` from now on. */
   serve(pool: RelayPool): void {
-    const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
-    this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
+    this.#intake = new RequestIntake(this, pool, this.#host.link);
   }
 
   /** Requests go to the console from now on. */
@@ -307,8 +306,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     return mayGoOn;
   }
 
-  detachReadBuffer(): Buffer | null {
-    return this.#stream.detachReadBuffer();
+  detachReadBuffer(chunk: Buffer): Buffer | null {
+    return this.#stream.detachReadBuffer(chunk);
   }
 
   keepUntilDrained(buffer: Buffer): void {

@@ -354,14 +354,16 @@ export class SocketStream implements RawReader, RestingStream {
    * Lets the chunk of the current callback live on, because a write to another stream still refers
    * to it: the next read goes to another buffer. Only for streams with a buffer of their own.
    *
+   * @param chunk - what was written from. One that does not lie in the read buffer lives on by
+   *   itself: to give that buffer away, while reads go to it, would let two streams share it.
    * @returns the buffer, for the other stream to keep; null when it need not be kept.
    */
-  detachReadBuffer(): Buffer | null {
-    if (this.#nextBuffer !== null || this.#handle === null || this.#isHolding) {
+  detachReadBuffer(chunk: Buffer): Buffer | null {
+    if (chunk !== this.#readBuffer || this.#nextBuffer !== null) {
       return null;
     }
     this.#nextBuffer = takeReadBuffer();
-    return this.#readBuffer;
+    return chunk;
   }
 
   /** Keeps a buffer of another stream, which writes refer to, until nothing is pending. */

@@ -35,6 +35,8 @@ export class Link {
   #fatal: ServerReport | null = null;
   /** The client has got it; not when it answered a query of our own. */
   #isFatalTold = false;
+  /** A client is gone whose last request has been forwarded in part. */
+  #isRequestCutOff = false;
   /** Queries of maitred's own. */
   readonly internal: InternalQueries;
 
@@ -50,6 +52,11 @@ export class Link {
   /** Whether a reply has been forwarded in part, so that no error may be put in. */
   get isMidReply(): boolean {
     return this.replies.isMidReply;
+  }
+
+  /** Whether a request has been forwarded in part, so that whatever follows would become its rest. */
+  get isMidRequest(): boolean {
+    return this.#isRequestCutOff || (this.client !== null && this.client.framer.bodyRemaining > 0);
   }
 
   /** What the server said when it closed the connection by itself, or null. */
@@ -146,6 +153,7 @@ export class Link {
     const { client } = this;
     this.server.onUnexpectedMessage(found);
     if (client !== null) {
+      this.#isRequestCutOff = this.isMidRequest;
       this.#detach(client);
       client.disconnect(poolerError('serverProtocolViolation', found));
     }
@@ -321,14 +329,14 @@ export class Link {
       return;
     }
     // A header that was cut off has not been forwarded: only a body can be missing a part.
-    const isAtBoundary = client.framer.bodyRemaining === 0;
+    this.#isRequestCutOff = this.isMidRequest;
     this.#detach(client);
     if (this.server.isClosed) {
       return;
     }
     if (this.server.owner !== null) {
       this.server.disconnect('replication client was closed');
-    } else if (!isAtBoundary) {
+    } else if (this.#isRequestCutOff) {
       this.server.disconnect('client disconnect before everything was sent to the server');
     } else if (
       this.ledger.isEmpty &&

@@ -157,7 +157,7 @@ export class ReplyRelay {
     } else {
       mayGoOn = client.write(view);
       if (isBorrowed && client.pendingBytes > 0) {
-        const lent = server.detachReadBuffer();
+        const lent = server.detachReadBuffer(chunk);
         if (lent !== null) {
           client.keepUntilDrained(lent);
         }

@@ -163,7 +163,7 @@ export class RequestRelay {
     const isOwn = client?.isReadBufferOwn === true;
     const mayGoOn =
       isLarge && isOwn
-        ? this.#sendView(prefix, savedHeader, chunk.subarray(start, end))
+        ? this.#sendView(prefix, savedHeader, chunk, start, end)
         : link.server.writeCopy(prefix, savedHeader, chunk, start, end);
     if (client !== null && isLarge !== isOwn) {
       client.isReadBufferOwn = isLarge;
@@ -174,7 +174,13 @@ export class RequestRelay {
     }
   }
 
-  #sendView(prefix: Buffer | null, savedHeader: Buffer | null, view: Buffer): boolean {
+  #sendView(
+    prefix: Buffer | null,
+    savedHeader: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
     const { server, client } = this.#link;
     if (prefix !== null) {
       server.write(prefix);
@@ -182,9 +188,9 @@ export class RequestRelay {
     if (savedHeader !== null) {
       server.write(savedHeader);
     }
-    const mayGoOn = server.write(view);
+    const mayGoOn = server.write(chunk.subarray(start, end));
     if (server.pendingBytes > 0) {
-      const lent = client?.detachReadBuffer() ?? null;
+      const lent = client?.detachReadBuffer(chunk) ?? null;
       if (lent !== null) {
         server.keepUntilDrained(lent);
       }

@@ -355,8 +355,8 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     return this.#stream.unsentBytes;
   }
 
-  detachReadBuffer(): Buffer | null {
-    return this.#stream.detachReadBuffer();
+  detachReadBuffer(chunk: Buffer): Buffer | null {
+    return this.#stream.detachReadBuffer(chunk);
   }
 
   keepUntilDrained(buffer: Buffer): void {
@@ -395,7 +395,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
     }
     this.#opening.dispose();
-    if (this.#isOpen) {
+    if (this.#isOpen && !this.link.isMidRequest) {
       this.#stream.write(TERMINATE);
     }
     this.#stream.destroy();

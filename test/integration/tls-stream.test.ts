@@ -38,12 +38,15 @@ class Acceptor implements StreamHandler {
   readonly received: Buffer[] = [];
   readonly events: string[] = [];
   onData: (chunk: Buffer) => void = () => undefined;
+  /** Gets the chunk itself, borrowed. */
+  onChunk: (chunk: Buffer, end: number) => void = () => undefined;
   #isSecure = false;
 
   onStreamData(chunk: Buffer, end: number): void {
     const bytes = Buffer.from(chunk.subarray(0, end));
     if (this.#isSecure) {
       this.received.push(bytes);
+      this.onChunk(chunk, end);
       this.onData(bytes);
       return;
     }
@@ -189,5 +192,46 @@ describe.each([
     stream.end();
     await withDeadline('the end', ended);
     expect(Buffer.concat(got).length).toBe(3_000_000);
+  });
+});
+
+describe('a stream that is asked for its read buffer', () => {
+  it('keeps it when what was written did not lie in it', async () => {
+    const { acceptor, stream, peer } = await connectPair(true);
+    stream.isReadBufferOwn = true;
+    peer.write('switch');
+    await waitFor('the switch', () => acceptor.received.length === 1);
+    // Requests that were held are written between two reads, and the next one goes to this buffer.
+    expect(stream.detachReadBuffer(Buffer.from('held'))).toBeNull();
+  });
+});
+
+describe('a chunk of TLS that a write still refers to', () => {
+  it('is not read over by what OpenSSL hands out after reading was stopped', async () => {
+    const { acceptor, stream, peer } = await connectPair(true);
+    stream.isReadBufferOwn = true;
+    peer.write('switch');
+    await waitFor('the switch', () => acceptor.received.length === 1);
+    acceptor.received.length = 0;
+
+    let view: Buffer | null = null;
+    let lent: Buffer | null = null;
+    acceptor.onChunk = (chunk, end) => {
+      if (view === null) {
+        // As for a client that lags: its server is not read, and what was written stays.
+        stream.pause();
+        view = chunk.subarray(0, end);
+        lent = stream.detachReadBuffer(chunk);
+      }
+    };
+    const sent = Buffer.from(Array.from({ length: 60_000 }, (_, index) => index % 251));
+    peer.write(sent);
+    await waitFor('the first piece', () => view !== null);
+    stream.resume();
+    await waitFor('all bytes', () => Buffer.concat(acceptor.received).length === sent.length);
+    const kept = view ?? Buffer.alloc(0);
+    expect(kept.equals(sent.subarray(0, kept.length))).toBe(true);
+    expect(lent).not.toBeNull();
+    expect(Buffer.concat(acceptor.received).equals(sent)).toBe(true);
   });
 });

@@ -246,6 +246,26 @@ describe('a client that vanishes in the middle of a message', () => {
     });
   });
 
+  it('has it not carried out, although nearly all of it has come', async () => {
+    await postgres.query('DROP TABLE IF EXISTS cut_off; CREATE TABLE cut_off (id int)');
+    await withPooler(postgres, { settings: { pool_mode: 'session' } }, async (scene) => {
+      const client = await scene.login();
+      const pid = await backendPid(client);
+      // What maitred sent behind it, Terminate for one, would be its last two bytes.
+      const request = frontend.query('INSERT INTO cut_off VALUES (1) -- x');
+      await client.sendAll(request.subarray(0, -2));
+      await scene.pooler.console('SHOW VERSION');
+      client.destroy();
+      await scene.waitForPool({ sv_active: 0, sv_idle: 0 });
+      const next = await scene.login();
+      await waitFor(`the end of process ${pid}`, async () => {
+        const rows = await next.query(`SELECT 1 FROM pg_stat_activity WHERE pid = ${pid}`);
+        return rows.length === 0;
+      });
+      expect(await next.query('SELECT id FROM cut_off')).toEqual([]);
+    });
+  });
+
   const halfCopy = frontend.copyData('1\n'.repeat(100)).subarray(0, 100);
 
   it.each([

@@ -87,6 +87,37 @@ describe('Link: pairing and tracked parameters', () => {
     expect(server.parameters[5]).toBe('a, b');
   });
 
+  it.each([
+    ['alone', false],
+    ['ahead of a request', true],
+  ])('remembers a value set %s for a client that has vanished meanwhile', (_how, isKnown) => {
+    const accepted = isKnown ? ['search_path=theirs'] : [];
+    const { client, server } = pair({ search_path: 'theirs' }, {}, accepted, ['search_path']);
+    if (isKnown) {
+      client.send(f.parse('SELECT 1'), f.flush());
+    }
+    client.close(false);
+    // The cancel comes too late for the change, and hits what was asked for behind it.
+    server.reply(
+      b.rowDescription(['set_config']),
+      b.dataRow(['theirs']),
+      DONE,
+      ...(isKnown ? [ERROR, b.readyForQuery('I')] : []),
+    );
+    expect(server.parameters[5]).toBe('theirs');
+  });
+
+  it('lets a value wait for its answer again that was accepted once and is refused now', () => {
+    const values = { TimeZone: 'UTC' };
+    const { client, server, fixture } = pair(values, { TimeZone: 'GMT' }, ['TimeZone=UTC']);
+    client.send(f.query('SELECT 1'));
+    server.reply(ERROR, b.readyForQuery('I'), DONE);
+    expect(client.error?.reason).toBe('invalidServerParameter');
+    const next = fixture.addClient(values);
+    expect(fixture.pool.acquire(next)).toBe(server);
+    expect(server.link.begin(next)).toBe(false);
+  });
+
   it('refuses the client when the server refuses a value, and keeps the server connection', () => {
     const { client, server, fixture } = pair({ TimeZone: 'nowhere' }, { TimeZone: 'GMT' });
     server.takeInput();
@@ -247,6 +278,30 @@ describe('Link: when the server connection is given back', () => {
     client.send(f.copyData('bad'), f.query('SELECT secret'));
     server.reply(ERROR, b.readyForQuery('I'));
     expect(server.isClosed).toBe(true);
+  });
+});
+
+describe('Link: a request that is cut off', () => {
+  const half = f.query('SELECT 1').subarray(0, 8);
+
+  it('is told from a whole one, since nothing may be sent behind it', () => {
+    const { client, server } = new RelayFixture().link();
+    expect(server.link.isMidRequest).toBe(false);
+    client.send(f.query('BEGIN'));
+    expect(server.link.isMidRequest).toBe(false);
+    client.send(half);
+    expect(server.link.isMidRequest).toBe(true);
+  });
+
+  it.each([
+    ['its client vanishes', ({ client }: Pair) => client.close(false)],
+    ['the server breaks the protocol', ({ server }: Pair) => server.reply(f.message('?'))],
+  ])('stays so when %s', (_what, act) => {
+    const both = new RelayFixture().link();
+    both.client.send(f.query('BEGIN'), half);
+    act(both);
+    expect(both.server.isClosed).toBe(true);
+    expect(both.server.link.isMidRequest).toBe(true);
   });
 });
 
