@@ -277,10 +277,10 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   onStreamEnd(): void {
-    if (this.isClosed) {
+    this.close('client unexpected eof');
+    if (this.#stream.unsentBytes === 0) {
+      // Nothing can come late, and nothing is left to be sent.
       this.#stream.destroy();
-    } else {
-      this.close('client unexpected eof');
     }
   }
 

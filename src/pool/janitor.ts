@@ -41,8 +41,8 @@ function reasonToCloseIdle<C extends PoolClient<C, S>, S extends PoolServer<C, S
   if (pool.isLifetimeOver(server, host.nowMs())) {
     return 'server lifetime over';
   }
-  const { poolSize, reservePoolSize, minPoolSize } = pool.limits;
-  if (poolSize > 0 && pool.connectedCount > poolSize + reservePoolSize) {
+  const { minPoolSize } = pool.limits;
+  if (pool.excessCount > 0) {
     return 'too many servers in the pool';
   }
   const { serverIdleTimeoutMs } = host.settings;

@@ -45,7 +45,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   readonly #supply: Supply<C, S>;
   /** When it last had a client or a server connection, in clock ms, as exact as the tick. */
   lastUsedMs: number;
-  /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
+  /** Server connections to close at release: too many, or wanted by a blocked pool elsewhere. */
   yieldCount = 0;
 
   constructor(
@@ -78,6 +78,13 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Takes over changed settings. */
   applySettings(): void {
     this.limits = this.#resolveLimits();
+  }
+
+  /** Server connections beyond the size and the reserve, count: the size has been lowered. */
+  get excessCount(): number {
+    const { poolSize, reservePoolSize } = this.limits;
+    const excess = this.connectedCount - poolSize - reservePoolSize;
+    return poolSize > 0 && excess > 0 ? excess : 0;
   }
 
   /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
@@ -323,7 +330,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     }
     if (this.yieldCount > 0) {
       this.yieldCount--;
-      return 'evicted';
+      return this.excessCount > 0 ? 'too many servers in the pool' : 'evicted';
     }
     // A busy pool has no idle connection that could make room for a replication client.
     if (

@@ -283,6 +283,8 @@ export class Link {
   onParameterStatus(body: Buffer): void {
     const parameter = readParameterStatus(body);
     if (parameter === null) {
+      // Malformed, or too long to be held whole: nobody knows what holds on the server now.
+      this.server.isCloseNeeded ||= this.server.owner === null;
       return;
     }
     const index = this.host.tracked.indexOf(parameter.name);

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { LINGER_MS } from '../../src/client/client-connection.ts';
 import * as frontend from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
-import { backendPid, withPooler } from '../support/scene.ts';
+import { backendPid, openFileCount, withPooler } from '../support/scene.ts';
 import type { Scene } from '../support/scene.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -198,6 +199,27 @@ describe.each(WAYS)('a client that %s its connection', (_how, vanish) => {
       const next = await scene.login();
       expect(await backendPid(next)).toBe(pid);
       await expectClean(next);
+    });
+  });
+});
+
+describe('50 clients that vanish at once', () => {
+  /** @returns how long it took until their sockets were closed, in ms. */
+  async function closeAll(scene: Scene): Promise<number> {
+    const clients = await scene.logins(50);
+    const before = openFileCount(scene.pooler.pid);
+    const startMs = performance.now();
+    for (const client of clients) {
+      client.endWriting();
+    }
+    await waitFor('the sockets to close', () => openFileCount(scene.pooler.pid) <= before - 50);
+    return performance.now() - startMs;
+  }
+
+  it('leave no sockets behind that linger', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      // Those that linger always do; a busy machine is slow now and then.
+      await waitFor('a turn without', async () => (await closeAll(scene)) < LINGER_MS);
     });
   });
 });

@@ -151,10 +151,22 @@ describe('Link: pairing and tracked parameters', () => {
     expect(server.takeInput()).toEqual(f.query("SET TimeZone='UTC';"));
   });
 
-  it('ignores a ParameterStatus that is malformed or not tracked', () => {
+  it.each([
+    ['is too long to be held whole', b.parameterStatus('TimeZone', 'x'.repeat(40_000))],
+    ['is malformed', f.message('S', Buffer.from('TimeZone'))],
+  ])('gives a server to nobody else whose ParameterStatus %s', (_what, report) => {
+    const { client, server } = pair({ TimeZone: 'UTC' }, { TimeZone: 'UTC' });
+    client.send(f.query('SET TimeZone'));
+    server.reply(report.subarray(0, 30_000));
+    server.reply(report.subarray(30_000), DONE);
+    expect(client.output).toEqual(Buffer.concat([report, DONE]));
+    expect(server.closeReason).toBe('close_needed');
+  });
+
+  it('ignores a ParameterStatus that is not tracked', () => {
     const { client, server } = pair({}, {});
     client.send(f.query('x'));
-    server.reply(f.message('S', Buffer.from('TimeZone')), b.parameterStatus('is_superuser', 'on'));
+    server.reply(b.parameterStatus('is_superuser', 'on'));
     expect(client.parameters.every((value) => value === null)).toBe(true);
     expect(server.isClosed).toBe(false);
   });
