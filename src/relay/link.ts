@@ -185,8 +185,6 @@ export class Link {
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
     if (client.isLeaving && this.mayPart) {
       client.disconnect(poolerError('drained'));
-    } else if (this.refuses(this.transactionStatus)) {
-      client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&
       poolMode !== 'session' &&
@@ -256,8 +254,15 @@ export class Link {
       this.internal.onReady();
       return true;
     }
-    if (this.client !== null) {
-      this.#countTime(this.client);
+    const { client } = this;
+    if (client === null) {
+      return true;
+    }
+    if (this.refuses(status)) {
+      // At once: of a pipeline, the client would get replies without the ReadyForQuery left out.
+      client.disconnect(poolerError('statementModeTransaction'));
+    } else {
+      this.#countTime(client);
     }
     return true;
   }

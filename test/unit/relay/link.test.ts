@@ -273,6 +273,18 @@ describe('Link: when the server connection is given back', () => {
     expect(server.state).toBe('idle');
   });
 
+  it('refuses it at once in a pipeline, so that no reply comes without its ReadyForQuery', () => {
+    const { client, server } = ask('statement', f.query('BEGIN'));
+    client.send(f.query('SELECT 1'), f.query('COMMIT'));
+    server.reply(IN_TRANSACTION, b.commandComplete('SELECT 1'), b.readyForQuery('T'));
+    expect(client.error?.reason).toBe('statementModeTransaction');
+    expect(client.output).toEqual(b.commandComplete('BEGIN'));
+    server.takeInput();
+    server.reply(DONE);
+    expect(server.takeInput()).toEqual(RESET);
+    expect(client.output).toEqual(b.commandComplete('BEGIN'));
+  });
+
   it('does not reuse a server connection of which the state is unclear', () => {
     const { client, server } = ask('transaction', f.execute());
     client.send(f.sync());
