@@ -5,6 +5,7 @@ import type { LinkedList } from '../base/linked-list.ts';
 import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
+import type { StreamOutput } from '../net/stream-output.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeErrorResponse } from '../protocol/backend-writer.ts';
@@ -71,6 +72,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly #host: ClientHost;
   readonly #peer: PeerCredential | null;
   readonly #stream: SocketStream;
+  /** The writing half of the stream. */
+  readonly #output: StreamOutput;
   readonly #arrival: ClientArrival;
   #console: ConsoleCarrier | null = null;
   #intake: RequestIntake | null = null;
@@ -94,6 +97,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#arrival = new ClientArrival(this, host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
+    this.#output = this.#stream.output;
     this.#reading = new ReadingGate(this.#stream, this);
     if (host.logger.isDebug) {
       host.logger.debug('client_connected', { ...this.logFields(), local: this.local });
@@ -137,12 +141,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   get pendingBytes(): number {
-    return this.#stream.pendingBytes;
+    return this.#output.pendingBytes;
   }
 
   /** Bytes written that the kernel has not taken yet. */
   get unsentBytes(): number {
-    return this.#stream.unsentBytes;
+    return this.#output.unsentBytes;
   }
 
   // ---- login ----
@@ -160,7 +164,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Writes what is owed before any request. @param message - owned. */
   send(message: Buffer): void {
-    this.#stream.write(message);
+    this.#output.write(message);
   }
 
   /** Goes on inside TLS. @param hello - owned bytes of its handshake that have been read, or null. */
@@ -278,7 +282,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   onStreamEnd(): void {
     this.close('client unexpected eof');
-    if (this.#stream.unsentBytes === 0) {
+    if (this.#output.unsentBytes === 0) {
       // Nothing can come late, and nothing is left to be sent.
       this.#stream.destroy();
     }
@@ -299,7 +303,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   write(chunk: Buffer): boolean {
-    const mayGoOn = this.#stream.write(chunk);
+    const mayGoOn = this.#output.write(chunk);
     if (!mayGoOn) {
       this.#reading.isOutputFull = true;
     }
@@ -311,7 +315,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   keepUntilDrained(buffer: Buffer): void {
-    this.#stream.keepUntilDrained(buffer);
+    this.#output.keepUntilDrained(buffer);
   }
 
   get isReadBufferOwn(): boolean {
@@ -406,7 +410,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   notifyWait(): void {
-    this.#stream.write(WAIT_NOTICE);
+    this.#output.write(WAIT_NOTICE);
   }
 
   onTerminate(): void {
@@ -425,7 +429,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     // An error in the middle of a row would be read as part of it.
     if (this.link?.isMidReply !== true) {
-      this.#stream.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
+      this.#output.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
     }
     this.close(error.message);
     logErrorSent(this, this.#host, error);

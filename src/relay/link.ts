@@ -10,6 +10,7 @@ import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
 import { InternalQueries } from './internal-queries.ts';
 import type { LinkHost } from './link-host.ts';
+import { timeoutOf } from './link-timeouts.ts';
 import { ReplyRelay } from './reply-relay.ts';
 import { RequestRelay } from './request-relay.ts';
 
@@ -381,31 +382,10 @@ export class Link {
       this.#cleanup.checkDeadline(nowMs);
       return;
     }
-    const { client, ledger, server } = this;
-    if (client === null) {
-      return;
-    }
-    const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
-    const isRunning = !ledger.isEmpty;
-    if (ledger.isCopyBoth) {
-      // A stream of replication has no end by itself.
-      return;
-    }
-    const isOver = (startMs: number, limitMs: number): boolean =>
-      limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
-    const { running, heldSinceMs } = this.internal;
-    const queryStartMs = running === 'set_first' ? heldSinceMs : client.queryStartMs;
-    const xactStartMs = running === 'set_first' ? heldSinceMs : client.xactStartMs;
-    if (isRunning && isOver(queryStartMs, queryTimeoutMs)) {
-      client.disconnect(poolerError('queryTimeout'));
-    } else if (isOver(xactStartMs, transactionTimeoutMs)) {
-      client.disconnect(poolerError('transactionTimeout'));
-    } else if (
-      !isRunning &&
-      this.transactionStatus !== TransactionStatus.Idle &&
-      isOver(server.lastActivityMs, idleTransactionTimeoutMs)
-    ) {
-      client.disconnect(poolerError('idleTransactionTimeout'));
+    const { client } = this;
+    const timeout = client === null ? null : timeoutOf(this, client, nowMs);
+    if (timeout !== null) {
+      client?.disconnect(poolerError(timeout));
     }
   }
 }

@@ -4,6 +4,7 @@ import { describeFault } from '../base/describe-fault.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
+import type { StreamOutput } from '../net/stream-output.ts';
 import type { OpenedTls } from '../net/tls-upgrade.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
@@ -59,6 +60,8 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   readonly #host: ServerHost;
   readonly #stream: SocketStream;
+  /** The writing half of the stream. */
+  readonly #output: StreamOutput;
   /** As {@link target}, with the numeric address once connected. */
   #place: ServerTarget;
   readonly #opening: ServerOpening;
@@ -102,6 +105,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.#stream = SocketStream.connect(options, this, () => {
       this.#onConnect();
     });
+    this.#output = this.#stream.output;
   }
 
   /** Process id of the server process, 0 until known. */
@@ -284,7 +288,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#stream.write(chunk);
+    return this.#output.write(chunk);
   }
 
   writeCopy(
@@ -294,7 +298,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     start: number,
     end: number,
   ): boolean {
-    return this.#stream.writeCopy(first, second, chunk, start, end);
+    return this.#output.writeCopy(first, second, chunk, start, end);
   }
 
   viewOf(chunk: Buffer, end: number): Buffer {
@@ -347,12 +351,12 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   get pendingBytes(): number {
-    return this.#stream.pendingBytes;
+    return this.#output.pendingBytes;
   }
 
   /** Bytes written that the kernel has not taken yet. */
   get unsentBytes(): number {
-    return this.#stream.unsentBytes;
+    return this.#output.unsentBytes;
   }
 
   detachReadBuffer(chunk: Buffer): Buffer | null {
@@ -360,7 +364,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   keepUntilDrained(buffer: Buffer): void {
-    this.#stream.keepUntilDrained(buffer);
+    this.#output.keepUntilDrained(buffer);
   }
 
   // ---- the pool's wishes ----
@@ -396,7 +400,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
     this.#opening.dispose();
     if (this.#isOpen && !this.link.isMidRequest) {
-      this.#stream.write(TERMINATE);
+      this.#output.write(TERMINATE);
     }
     this.#stream.destroy();
     this.link.onServerGone(reason);
