@@ -23,8 +23,6 @@ import { ConsoleCarrier } from './console-carrier.ts';
 import { ReadingGate } from './reading-gate.ts';
 import { RequestIntake } from './request-intake.ts';
 
-const NO_BYTES = Buffer.alloc(0);
-
 /** How long a closing connection may linger, so that the last error reaches the client, in ms. */
 export const LINGER_MS = 1000;
 
@@ -198,7 +196,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   openConsole(dialogue: ConsoleDialogue): void {
     this.list?.remove(this);
     this.state = ClientState.Active;
-    this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
+    this.#console = new ConsoleCarrier(dialogue, this, this.#reading, this.#host.settings);
   }
 
   // ---- bytes ----
@@ -230,29 +228,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (this.#console === null) {
       this.#arrival.take(bytes);
     } else {
-      this.#onConsoleData(bytes);
+      this.#console.take(bytes);
     }
-  }
-
-  #onConsoleData(bytes: Buffer): void {
-    const verdict = this.#console?.onData(bytes, () => this.#reading.isOutputFull);
-    if (verdict === 'terminate') {
-      this.onTerminate();
-    } else if (verdict === 'close') {
-      this.close('console closed');
-    } else if (verdict === 'refused') {
-      this.disconnect(poolerError('pqexecDisallowed'));
-    } else if (verdict === 'bad') {
-      this.disconnect(poolerError('badPacketHeader', 'console'));
-    }
-    this.#reading.holdByIntake(this.#console?.dialogue.isBusy ?? false);
   }
 
   /** The console has gone on with a long answer: once it is whole, what follows is read. */
   onConsoleProgress(): void {
-    if (this.#console?.dialogue.isBusy === false) {
-      this.#onConsoleData(NO_BYTES);
-    }
+    this.#console?.proceed();
   }
 
   /** Writes what the console has to say. */
@@ -272,9 +254,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#reading.isOutputFull = false;
     if (this.link === null) {
       this.#reading.update();
-      if (this.#console !== null) {
-        this.#onConsoleData(NO_BYTES);
-      }
+      this.#console?.proceed();
     } else {
       this.link.onClientDrain();
     }

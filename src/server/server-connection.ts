@@ -16,10 +16,17 @@ import type { ParameterValues } from '../relay/parameter-cache.ts';
 import type { ServerHost } from './server-host.ts';
 import { ServerOpening, type OpenedServer, type OpeningPort } from './server-opening.ts';
 import {
+  logQueryFailed,
+  logServerClosed,
+  logServerConnected,
+  logServerSecured,
+  logServerStep,
+  serverLogFields,
+} from './server-log.ts';
+import {
   connectOptions,
   openedTls,
   describeConnectError,
-  localFields,
   serverAddress,
   type ServerTarget,
 } from './server-target.ts';
@@ -96,9 +103,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
     this.openedTls = openedTls(this.target, host.serverTls);
-    if (host.logger.isDebug) {
-      host.logger.debug('server_launched', this.logFields());
-    }
+    logServerStep(this, host, 'server_launched');
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
     });
@@ -142,12 +147,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       this.#place = { host: address, port: this.target.port };
       this.#host.tune(this.#stream.socket);
     }
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', {
-        ...this.logFields(),
-        ...localFields(this.local),
-      });
-    }
+    logServerConnected(this, this.#host);
     this.#opening.begin();
   }
 
@@ -161,9 +161,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   onSecured(text: string): void {
     this.tls = text;
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('tls_established', { ...this.logFields(), tls: text });
-    }
+    logServerSecured(this, this.#host);
   }
 
   onOpeningFailed(error: PoolerError | null, fallback: PoolerError, reason: string): void {
@@ -193,9 +191,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       }
     }
     this.isReported = this.parameters.map((value) => value !== null);
-    if (this.#host.logger.isDebug) {
-      this.#host.logger.debug('server_logged_in', this.logFields());
-    }
+    logServerStep(this, this.#host, 'server_logged_in');
     const { connectQuery } = this.pool.database.config;
     const isQueryWanted = this.pool.purpose === 'clients' && connectQuery !== null;
     if (this.owner !== null) {
@@ -210,12 +206,8 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
   }
 
-  onParametersRefused({ severity, message }: ServerReport): void {
-    this.#host.logger.error('server_query_failed', {
-      ...this.logFields(),
-      query: 'set_parameters',
-      error: `${severity}: ${message}`,
-    });
+  onParametersRefused(error: ServerReport): void {
+    logQueryFailed(this, this.#host, 'set_parameters', error);
   }
 
   onUnexpectedMessage(found: string): void {
@@ -229,11 +221,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   onConnectQueryDone(error: ServerReport | null): void {
     if (error !== null) {
-      this.#host.logger.error('server_query_failed', {
-        ...this.logFields(),
-        query: 'connect_query',
-        error: `${error.severity}: ${error.message}`,
-      });
+      logQueryFailed(this, this.#host, 'connect_query', error);
     }
     this.pool.onServerLoggedIn(this, this.#welcome);
   }
@@ -387,14 +375,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
     this.isClosed = true;
     const reason = this.#failure ?? cause;
-    if (this.#host.settings.logDisconnections) {
-      const ageMs = this.#host.nowMs() - this.connectedAtMs;
-      this.#host.logger.info('server_disconnected', {
-        ...this.logFields(),
-        reason,
-        ageSeconds: Math.floor(ageMs / 1000),
-      });
-    }
+    logServerClosed(this, this.#host, reason);
     if (reason === 'connect timeout') {
       this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
     }
@@ -408,14 +389,6 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   logFields(): object {
-    const { address, port } = this.remote;
-    return {
-      server: this.id,
-      database: this.pool.database.name,
-      user: this.pool.user.name,
-      address,
-      port,
-      process: this.processId,
-    };
+    return serverLogFields(this);
   }
 }
