@@ -20,11 +20,6 @@ export function writeSaslInitialResponse(mechanism: string, data: string): Buffe
   return serialize.sendSASLInitialResponseMessage(mechanism, data);
 }
 
-/** Builds SASLResponse. */
-export function writeSaslResponse(data: string): Buffer {
-  return serialize.sendSCRAMClientFinalMessage(data);
-}
-
 /** Builds CopyFail. @param reason - shown in the error of the server. */
 export function writeCopyFail(reason: string): Buffer {
   return serialize.copyFail(reason);
