@@ -19,8 +19,9 @@ import {
   logQueryFailed,
   logServerClosed,
   logServerConnected,
+  logServerLaunched,
+  logServerLoggedIn,
   logServerSecured,
-  logServerStep,
   serverLogFields,
 } from './server-log.ts';
 import {
@@ -103,7 +104,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
     this.openedTls = openedTls(this.target, host.serverTls);
-    logServerStep(this, host, 'server_launched');
+    logServerLaunched(this, host);
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
     });
@@ -191,7 +192,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       }
     }
     this.isReported = this.parameters.map((value) => value !== null);
-    logServerStep(this, this.#host, 'server_logged_in');
+    logServerLoggedIn(this, this.#host);
     const { connectQuery } = this.pool.database.config;
     const isQueryWanted = this.pool.purpose === 'clients' && connectQuery !== null;
     if (this.owner !== null) {

@@ -23,14 +23,17 @@ export function serverLogFields(server: ServerConnection): object {
   };
 }
 
-/** Logs a step on its way, for debugging. */
-export function logServerStep(
-  server: ServerConnection,
-  { logger }: ServerLogHost,
-  step: 'server_launched' | 'server_logged_in',
-): void {
+/** Logs that a connection is being opened, for debugging. */
+export function logServerLaunched(server: ServerConnection, { logger }: ServerLogHost): void {
   if (logger.isDebug) {
-    logger.debug(step, serverLogFields(server));
+    logger.debug('server_launched', serverLogFields(server));
+  }
+}
+
+/** Logs that a login has succeeded, for debugging. */
+export function logServerLoggedIn(server: ServerConnection, { logger }: ServerLogHost): void {
+  if (logger.isDebug) {
+    logger.debug('server_logged_in', serverLogFields(server));
   }
 }
 

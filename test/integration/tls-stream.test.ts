@@ -214,22 +214,22 @@ describe('a chunk of TLS that a write still refers to', () => {
     await waitFor('the switch', () => acceptor.received.length === 1);
     acceptor.received.length = 0;
 
-    let view: Buffer | null = null;
+    const written: Buffer[] = [];
     let lent: Buffer | null = null;
     acceptor.onChunk = (chunk, end) => {
-      if (view === null) {
+      if (written.length === 0) {
         // As for a client that lags: its server is not read, and what was written stays.
         stream.pause();
-        view = chunk.subarray(0, end);
+        written.push(chunk.subarray(0, end));
         lent = stream.detachReadBuffer(chunk);
       }
     };
     const sent = Buffer.from(Array.from({ length: 60_000 }, (_, index) => index % 251));
     peer.write(sent);
-    await waitFor('the first piece', () => view !== null);
+    await waitFor('the first piece', () => written.length > 0);
     stream.resume();
     await waitFor('all bytes', () => Buffer.concat(acceptor.received).length === sent.length);
-    const kept = view ?? Buffer.alloc(0);
+    const kept = Buffer.concat(written);
     expect(kept.equals(sent.subarray(0, kept.length))).toBe(true);
     expect(lent).not.toBeNull();
     expect(Buffer.concat(acceptor.received).equals(sent)).toBe(true);
