@@ -126,7 +126,8 @@ export class RequestIntake {
       client.write(READY_IDLE);
       return this.#skip(offset, length, end);
     }
-    const hasNoReply = kind === RequestKind.Copy || chunk[offset] === FrontendCode.Flush;
+    const isFlush = chunk[offset] === FrontendCode.Flush && length === 4;
+    const hasNoReply = kind === RequestKind.Copy || isFlush;
     if (this.#isDiscardingToSync || hasNoReply) {
       // Flush with nothing to flush, COPY data behind an error that ended the COPY: PostgreSQL
       // ignores them as well.

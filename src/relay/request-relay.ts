@@ -71,7 +71,11 @@ export class RequestRelay {
       if (framer.savedBytes > 0) {
         savedHeader = framer.takeSaved();
       }
-      this.#link.ledger.onFrontendMessage(framer.code);
+      if (framer.code === FrontendCode.Flush && messageLength !== 4) {
+        this.#link.ledger.onBrokenFlush();
+      } else {
+        this.#link.ledger.onFrontendMessage(framer.code);
+      }
       if (kind === RequestKind.Request && framer.code !== FrontendCode.Flush) {
         this.#count(client, framer.code);
       }
@@ -100,7 +104,8 @@ export class RequestRelay {
         chunk[offset + 4]!;
       const kind = kinds[code]!;
       const isPlain = kind === RequestKind.Request || kind === RequestKind.Copy;
-      if (!isPlain || length < 4 || length >= maxBytes || length >= end - offset) {
+      const isBroken = code === FrontendCode.Flush && length !== 4;
+      if (!isPlain || isBroken || length < 4 || length >= maxBytes || length >= end - offset) {
         break;
       }
       ledger.onFrontendMessage(code);

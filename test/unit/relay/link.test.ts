@@ -305,6 +305,24 @@ describe('Link: when the server connection is given back', () => {
   });
 });
 
+describe('Link: a Flush with a body', () => {
+  it.each([
+    ['alone', Buffer.alloc(0), Buffer.alloc(0)],
+    ['behind a query', f.query('SELECT 1'), DONE],
+  ])('%s keeps the server connection up to Sync, since it fails', (_where, first, reply) => {
+    const { client, server } = new RelayFixture().link();
+    client.send(first, f.message('H', Buffer.from('body')));
+    server.reply(reply);
+    expect(server.state).toBe('active');
+    server.reply(ERROR);
+    expect(server.state).toBe('active');
+    client.send(f.query('ignored'), f.sync());
+    server.reply(b.readyForQuery('I'));
+    expect(server.state).toBe('idle');
+    expect(client.output).toEqual(Buffer.concat([reply, ERROR, b.readyForQuery('I')]));
+  });
+});
+
 describe('Link: a request that is cut off', () => {
   const half = f.query('SELECT 1').subarray(0, 8);
 
