@@ -25,7 +25,7 @@ import type { Database, User } from '../pool/database.ts';
 import { resolveClientSettings } from '../pool/effective-settings.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
-import type { TrackedParameters } from '../relay/parameter-cache.ts';
+import type { LinkHost } from '../relay/link-host.ts';
 import type { LoginGuard } from './login-guard.ts';
 import type { Pooler } from './pooler.ts';
 import { WaitingLogins } from './waiting-logins.ts';
@@ -76,8 +76,8 @@ export class Admissions implements ClientHost {
     return this.#pooler.settings;
   }
 
-  get tracked(): TrackedParameters {
-    return this.#pooler.tracked;
+  get link(): LinkHost {
+    return this.#pooler.link;
   }
 
   get logins(): LinkedList<ClientEnd> {
@@ -329,7 +329,7 @@ export class Admissions implements ClientHost {
 
   consoleParameters(client: ClientConnection): readonly (readonly [string, string])[] {
     const given: [string, string][] = [];
-    for (const [index, name] of this.tracked.names.entries()) {
+    for (const [index, name] of this.link.tracked.names.entries()) {
       const value = client.parameters[index] ?? null;
       if (value !== null) {
         given.push([name, value]);

@@ -59,7 +59,7 @@ export class AuthQueries {
 
   /** One that has been sent is watched to its end, or it could keep its connection for ever. */
   #abandon(client: AuthQueryClient): boolean {
-    if (client.link !== null && this.#host.authQueryTimeoutMs > 0) {
+    if (client.link !== null && this.#host.settings().authQueryTimeoutMs > 0) {
       return false;
     }
     this.#running.delete(client);

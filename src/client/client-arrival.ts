@@ -169,7 +169,7 @@ export class ClientArrival {
     pool.addClient(client);
     client.serve(pool);
     pool.stats.clientLoginCount++;
-    const session = sessionParameters(reported, this.#host.tracked, client.parameters);
+    const session = sessionParameters(reported, this.#host.link.tracked, client.parameters);
     client.parameters = session.values;
     this.#welcome([...(authenticated === null ? [] : [authenticated]), session.messages]);
   }

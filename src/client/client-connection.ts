@@ -5,6 +5,7 @@ import type { LinkedList } from '../base/linked-list.ts';
 import type { PeerCredential } from '../net/peer-credential.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
+import type { StreamOutput } from '../net/stream-output.ts';
 import type { Replication } from '../pool/members.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeErrorResponse } from '../protocol/backend-writer.ts';
@@ -12,7 +13,7 @@ import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
-import { RequestFramer, requestKinds } from '../relay/request-framer.ts';
+import { RequestFramer } from '../relay/request-framer.ts';
 import { ClientArrival } from './client-arrival.ts';
 import type { CancelProgress, ClientHost, ConsoleDialogue, Identity } from './client-host.ts';
 import { clientLogFields, logClientClosed, logErrorSent } from './client-log.ts';
@@ -21,8 +22,6 @@ import { ClientSecurity } from './client-tls.ts';
 import { ConsoleCarrier } from './console-carrier.ts';
 import { ReadingGate } from './reading-gate.ts';
 import { RequestIntake } from './request-intake.ts';
-
-const NO_BYTES = Buffer.alloc(0);
 
 /** How long a closing connection may linger, so that the last error reaches the client, in ms. */
 export const LINGER_MS = 1000;
@@ -71,6 +70,8 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   readonly #host: ClientHost;
   readonly #peer: PeerCredential | null;
   readonly #stream: SocketStream;
+  /** The writing half of the stream. */
+  readonly #output: StreamOutput;
   readonly #arrival: ClientArrival;
   #console: ConsoleCarrier | null = null;
   #intake: RequestIntake | null = null;
@@ -94,6 +95,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#arrival = new ClientArrival(this, host);
     host.logins.push(this);
     this.#stream = SocketStream.adopt(accepted, this);
+    this.#output = this.#stream.output;
     this.#reading = new ReadingGate(this.#stream, this);
     if (host.logger.isDebug) {
       host.logger.debug('client_connected', { ...this.logFields(), local: this.local });
@@ -142,12 +144,12 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   get pendingBytes(): number {
-    return this.#stream.pendingBytes;
+    return this.#output.pendingBytes;
   }
 
   /** Bytes written that the kernel has not taken yet. */
   get unsentBytes(): number {
-    return this.#stream.unsentBytes;
+    return this.#output.unsentBytes;
   }
 
   // ---- login ----
@@ -165,7 +167,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   /** Writes what is owed before any request. @param message - owned. */
   send(message: Buffer): void {
-    this.#stream.write(message);
+    this.#output.write(message);
   }
 
   /** Goes on inside TLS. @param hello - owned bytes of its handshake that have been read, or null. */
@@ -186,21 +188,20 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   onOwnServer(server: ServerEnd, welcome: ReadonlyMap<string, string>): void {
     server.link.pairWithOwner(this);
     // The server has had its parameters from the start, and has told what became of them.
-    this.parameters = this.#host.tracked.emptyValues();
+    this.parameters = this.#host.link.tracked.emptyValues();
     this.#arrival.enter(server.pool, null, welcome);
   }
 
   /** Requests go to `pool` from now on. */
   serve(pool: RelayPool): void {
-    const { maxPacketSizeBytes, disablePqexec } = this.#host.settings;
-    this.#intake = new RequestIntake(this, pool, maxPacketSizeBytes, requestKinds(disablePqexec));
+    this.#intake = new RequestIntake(this, pool, this.#host.link);
   }
 
   /** Requests go to the console from now on. */
   openConsole(dialogue: ConsoleDialogue): void {
     this.list?.remove(this);
     this.state = ClientState.Active;
-    this.#console = new ConsoleCarrier(dialogue, this.#host.settings);
+    this.#console = new ConsoleCarrier(dialogue, this, this.#reading, this.#host.settings);
   }
 
   // ---- bytes ----
@@ -232,29 +233,13 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     if (this.#console === null) {
       this.#arrival.take(bytes);
     } else {
-      this.#onConsoleData(bytes);
+      this.#console.take(bytes);
     }
-  }
-
-  #onConsoleData(bytes: Buffer): void {
-    const verdict = this.#console?.onData(bytes, () => this.#reading.isOutputFull);
-    if (verdict === 'terminate') {
-      this.onTerminate();
-    } else if (verdict === 'close') {
-      this.close('console closed');
-    } else if (verdict === 'refused') {
-      this.disconnect(poolerError('pqexecDisallowed'));
-    } else if (verdict === 'bad') {
-      this.disconnect(poolerError('badPacketHeader', 'console'));
-    }
-    this.#reading.holdByIntake(this.#console?.dialogue.isBusy ?? false);
   }
 
   /** The console has gone on with a long answer: once it is whole, what follows is read. */
   onConsoleProgress(): void {
-    if (this.#console?.dialogue.isBusy === false) {
-      this.#onConsoleData(NO_BYTES);
-    }
+    this.#console?.proceed();
   }
 
   /** Writes what the console has to say. */
@@ -274,19 +259,17 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     this.#reading.isOutputFull = false;
     if (this.link === null) {
       this.#reading.update();
-      if (this.#console !== null) {
-        this.#onConsoleData(NO_BYTES);
-      }
+      this.#console?.proceed();
     } else {
       this.link.onClientDrain();
     }
   }
 
   onStreamEnd(): void {
-    if (this.isClosed) {
+    this.close('client unexpected eof');
+    if (this.#output.unsentBytes === 0) {
+      // Nothing can come late, and nothing is left to be sent.
       this.#stream.destroy();
-    } else {
-      this.close('client unexpected eof');
     }
   }
 
@@ -305,19 +288,19 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   write(chunk: Buffer): boolean {
-    const mayGoOn = this.#stream.write(chunk);
+    const mayGoOn = this.#output.write(chunk);
     if (!mayGoOn) {
       this.#reading.isOutputFull = true;
     }
     return mayGoOn;
   }
 
-  detachReadBuffer(): Buffer | null {
-    return this.#stream.detachReadBuffer();
+  detachReadBuffer(chunk: Buffer): Buffer | null {
+    return this.#stream.detachReadBuffer(chunk);
   }
 
   keepUntilDrained(buffer: Buffer): void {
-    this.#stream.keepUntilDrained(buffer);
+    this.#output.keepUntilDrained(buffer);
   }
 
   get isReadBufferOwn(): boolean {
@@ -412,7 +395,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
   }
 
   notifyWait(): void {
-    this.#stream.write(WAIT_NOTICE);
+    this.#output.write(WAIT_NOTICE);
   }
 
   onTerminate(): void {
@@ -431,7 +414,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
     }
     // An error in the middle of a row would be read as part of it.
     if (this.link?.isMidReply !== true) {
-      this.#stream.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
+      this.#output.write(writeErrorResponse({ ...error, severity: 'FATAL' }));
     }
     this.close(error.message);
     logErrorSent(this, this.#host, error);

@@ -7,7 +7,7 @@ import type { ClientTls } from '../net/tls-upgrade.ts';
 import type { Database, User } from '../pool/database.ts';
 import type { PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
-import type { TrackedParameters } from '../relay/parameter-cache.ts';
+import type { LinkHost } from '../relay/link-host.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { LoginGuardPort } from './login-guard-port.ts';
 import type { LoginTools } from './client-login.ts';
@@ -84,7 +84,7 @@ export function newCancelProgress(): CancelProgress {
 export interface ClientHost extends LoginTools {
   readonly logger: Logger;
   readonly settings: Settings;
-  readonly tracked: TrackedParameters;
+  readonly link: LinkHost;
   /** Bounds what clients may cost and try before they have logged in. */
   readonly guard: LoginGuardPort;
   /** Clients that have not authenticated yet. */

@@ -1,7 +1,6 @@
 import {
   AUTH_PHASES,
   ClientAuthenticator,
-  type AuthenticationRequest,
   type AuthPhase,
   type AuthStep,
   type AuthSuccess,
@@ -9,13 +8,7 @@ import {
 import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import { assertNever } from '../base/assert.ts';
-import {
-  writeAuthenticationCleartextPassword,
-  writeAuthenticationMd5Password,
-  writeAuthenticationSasl,
-  writeAuthenticationSaslContinue,
-  writeNegotiateProtocolVersion,
-} from '../protocol/backend-writer.ts';
+import { writeNegotiateProtocolVersion } from '../protocol/backend-writer.ts';
 import {
   FrontendCode,
   HEADER_BYTES,
@@ -30,6 +23,7 @@ import {
   type StartupPacket,
 } from '../protocol/startup-packet.ts';
 import type { GateVerdict } from './login-guard-port.ts';
+import { badPacketError, writeAuthentication } from './login-messages.ts';
 
 /** A StartupMessage, as against the other startup packets. */
 export type StartupMessage = Extract<StartupPacket, { kind: 'startup' }>;
@@ -425,40 +419,5 @@ export class ClientLogin {
   #refuse(error: PoolerError, reason: string = error.message): void {
     this.#isOver = true;
     this.#port.onRefused(error, reason);
-  }
-}
-
-function badPacketError(
-  problem: Extract<StartupPacket, { kind: 'bad' }>['problem'],
-  found: string,
-): PoolerError {
-  switch (problem) {
-    case 'header':
-      return poolerError('badPacketHeader', found);
-    case 'old_protocol':
-      return poolerError('oldProtocol');
-    case 'version':
-      return poolerError('unsupportedProtocol', found);
-    case 'layout':
-      return poolerError('badStartupLayout');
-    case 'encoding':
-      return poolerError('nameNotUtf8');
-    default:
-      return assertNever(problem);
-  }
-}
-
-function writeAuthentication(request: AuthenticationRequest): Buffer {
-  switch (request.type) {
-    case 'cleartext':
-      return writeAuthenticationCleartextPassword();
-    case 'md5':
-      return writeAuthenticationMd5Password(request.salt);
-    case 'sasl':
-      return writeAuthenticationSasl(request.mechanisms);
-    case 'sasl-continue':
-      return writeAuthenticationSaslContinue(request.data);
-    default:
-      return assertNever(request);
   }
 }

@@ -73,7 +73,7 @@ export class ClientSecurity {
   /** Begins the handshake. @param hello - as for {@link SocketStream.startTls}. */
   begin(stream: SocketStream, hello: Buffer | null): void {
     const offer = this.#host.clientTls;
-    if (offer === null || stream.unsentBytes > 0) {
+    if (offer === null || stream.output.unsentBytes > 0) {
       // Who cannot take one byte cannot shake hands either.
       this.#owner.close('failed to accept SSL');
       return;

@@ -23,7 +23,8 @@ export function judgeStartup(
   if (client.security.isMissing) {
     return { error: poolerError('tlsRequired') };
   }
-  const { settings, tracked } = host;
+  const { settings } = host;
+  const { tracked } = host.link;
   if (host.logger.isDebug) {
     for (const [parameter, value] of packet.parameters) {
       // Anything may stand in options, passwords included.

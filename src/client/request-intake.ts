@@ -2,12 +2,16 @@ import { writeErrorResponse, writeReadyForQuery } from '../protocol/backend-writ
 import { FrontendCode, HEADER_BYTES, TransactionStatus } from '../protocol/codes.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
+import type { LinkHost } from '../relay/link-host.ts';
 import { RequestKind } from '../relay/request-framer.ts';
 
 /** What an intake asks of its client besides what a link may. */
 export interface IntakeClient extends ClientEnd {
   readonly isClosed: boolean;
 }
+
+/** What is judged here and by the relay alike, so that neither passes what the other refuses. */
+export type RequestRules = Pick<LinkHost, 'maxPacketSizeBytes' | 'requestKinds'>;
 
 const READY_IDLE = writeReadyForQuery(TransactionStatus.Idle);
 
@@ -23,18 +27,15 @@ export class RequestIntake {
 
   readonly #client: IntakeClient;
   readonly #pool: RelayPool;
-  readonly #maxPacketBytes: number;
-  readonly #kinds: Uint8Array;
+  readonly #rules: RequestRules;
   #held: Buffer | null = null;
   /** A request of the extended protocol was cancelled: everything up to Sync is ignored. */
   #isDiscardingToSync = false;
 
-  /** @param kinds - `RequestKind` by type byte. */
-  constructor(client: IntakeClient, pool: RelayPool, maxPacketBytes: number, kinds: Uint8Array) {
+  constructor(client: IntakeClient, pool: RelayPool, rules: RequestRules) {
     this.#client = client;
     this.#pool = pool;
-    this.#maxPacketBytes = maxPacketBytes;
-    this.#kinds = kinds;
+    this.#rules = rules;
   }
 
   /** Whether there is nothing left to remember. */
@@ -83,7 +84,7 @@ export class RequestIntake {
     const { framer } = this.#client;
     let offset = framer.skipBody(0, end);
     while (offset < end) {
-      const kind = this.#kinds[chunk[offset] ?? 0] ?? RequestKind.Illegal;
+      const kind = this.#rules.requestKinds[chunk[offset] ?? 0] ?? RequestKind.Illegal;
       const isHeaderWhole = end - offset >= HEADER_BYTES;
       if (kind === RequestKind.Illegal || isHeaderWhole) {
         const next = this.#judgeMessage(chunk, offset, end, kind);
@@ -106,7 +107,7 @@ export class RequestIntake {
       return -1;
     }
     const length = readLength(chunk, offset + 1);
-    if (length < 4 || length >= this.#maxPacketBytes) {
+    if (length < 4 || length >= this.#rules.maxPacketSizeBytes) {
       const header = chunk.subarray(offset, offset + HEADER_BYTES);
       client.onBadRequest(length < 4 ? 'header' : 'size', header);
       return -1;
@@ -125,8 +126,11 @@ export class RequestIntake {
       client.write(READY_IDLE);
       return this.#skip(offset, length, end);
     }
-    if (this.#isDiscardingToSync || kind === RequestKind.Copy) {
-      // COPY data behind an error that ended the COPY: PostgreSQL ignores it as well.
+    const isFlush = chunk[offset] === FrontendCode.Flush && length === 4;
+    const hasNoReply = kind === RequestKind.Copy || isFlush;
+    if (this.#isDiscardingToSync || hasNoReply) {
+      // Flush with nothing to flush, COPY data behind an error that ended the COPY: PostgreSQL
+      // ignores them as well.
       return this.#skip(offset, length, end);
     }
     const isComplete = length + 1 <= end - offset;

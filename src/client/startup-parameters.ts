@@ -52,7 +52,7 @@ const MAX_USER_BYTES = 127;
  *
  * COMPAT: text that is none of them is an error in PostgreSQL and counts as false here.
  */
-export function replicationKind(value: string): Replication['kind'] | null {
+function replicationKind(value: string): Replication['kind'] | null {
   if (value === 'database') {
     return 'logical';
   }

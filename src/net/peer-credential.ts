@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { NativeCalls } from './native-calls.ts';
-import { descriptorOf } from './socket-options.ts';
+import { descriptorOf } from './raw-handle.ts';
 
 /** The process at the other end of a unix socket, as it was when it connected. */
 export interface PeerCredential {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { NativeCalls } from './native-calls.ts';
+import { descriptorOf } from './raw-handle.ts';
 
 /** Numbers of Linux. @source Linux, socket.h of asm-generic and tcp.h */
 const SOL_SOCKET = 1;
@@ -25,21 +26,6 @@ export interface SocketSettings {
   /** Milliseconds. */
   readonly tcpUserTimeout: number;
   readonly tcpSocketBufferBytes: number;
-}
-
-/** A socket or server as far as its descriptor can be told. */
-interface WithHandle {
-  readonly _handle?: { readonly fd?: unknown } | null;
-}
-
-/**
- * Tells the descriptor of a socket or server, which Node.js has no public interface for.
- *
- * @returns -1 where it cannot be told, for one that is closed too.
- */
-export function descriptorOf(socket: object): number {
-  const fd = (socket as WithHandle)._handle?.fd;
-  return typeof fd === 'number' ? fd : -1;
 }
 
 /**

@@ -4,7 +4,7 @@ import { endPointHash, readCertificateNames, type CertificateNames } from './cer
 import { verificationErrorOf } from './raw-handle.ts';
 
 /** The protocol name of PostgreSQL in ALPN. */
-export const ALPN_PROTOCOL = 'postgresql';
+const ALPN_PROTOCOL = 'postgresql';
 
 /** What is asked of the certificate of the other side. */
 export type PeerCheck =

@@ -2,6 +2,7 @@ import { poolerError } from '../protocol/pooler-errors.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import type { Pool } from './pool.ts';
 import type { PoolHost } from './pool-host.ts';
+import { reasonToCloseIdle } from './retirement.ts';
 
 /** Time between two passes, in ms: every timeout has this granularity. */
 export const TICK_MS = 333;
@@ -25,36 +26,6 @@ export function maintainPool<C extends PoolClient<C, S>, S extends PoolServer<C,
   if (waitingClients.length + welcomeClients.length + replicationClients.length > 0) {
     pool.pump();
   }
-}
-
-function reasonToCloseIdle<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(
-  pool: Pool<C, S>,
-  host: PoolHost<C, S>,
-  server: S,
-): string | null {
-  if (server.isCloseNeeded) {
-    return 'database configuration changed';
-  }
-  if (pool.isPaused) {
-    return 'pause mode';
-  }
-  if (pool.isLifetimeOver(server, host.nowMs())) {
-    return 'server lifetime over';
-  }
-  const { poolSize, reservePoolSize, minPoolSize } = pool.limits;
-  if (poolSize > 0 && pool.connectedCount > poolSize + reservePoolSize) {
-    return 'too many servers in the pool';
-  }
-  const { serverIdleTimeoutMs } = host.settings;
-  const idleMs = host.nowMs() - server.lastActivityMs;
-  if (
-    serverIdleTimeoutMs > 0 &&
-    idleMs > serverIdleTimeoutMs &&
-    pool.connectedCount > minPoolSize
-  ) {
-    return 'server idle timeout';
-  }
-  return null;
 }
 
 function closeStaleServers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>(

@@ -311,14 +311,14 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
   }
 
   /**
-   * Once per tick: a queue that a shared limit has blocked for long gets its turn although the
-   * pools that hold the connections are never idle.
+   * Once per tick, for pools that are never idle: those with more connections than they may have by
+   * now give them up, and a queue that a shared limit has blocked for long gets its turn.
    */
   makeBusyPoolsGiveWay(): void {
     const nowMs = this.#host.nowMs();
     for (const pool of this.pools) {
       // What was asked for a tick ago and has not come about may not be wanted any more.
-      pool.yieldCount = 0;
+      pool.yieldCount = pool.excessCount;
     }
     for (const pool of this.#host.blockedPools) {
       const isStarving = nowMs - headWaitStart(pool) > GIVE_WAY_AFTER_MS;
@@ -341,7 +341,7 @@ export class PoolRegistry<C extends PoolClient<C, S>, S extends PoolServer<C, S>
       starving.serverCount === 0 ||
       (richest !== null && richest.activeServers.length > starving.serverCount + 1);
     if (richest !== null && isWorthIt) {
-      richest.yieldCount = 1;
+      richest.yieldCount = Math.max(richest.yieldCount, 1);
     }
   }
 }

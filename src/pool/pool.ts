@@ -11,6 +11,7 @@ import type { PoolClient, PoolServer } from './members.ts';
 import type { PoolHost } from './pool-host.ts';
 import { PoolMembers } from './pool-members.ts';
 import { PoolStats } from './pool-stats.ts';
+import { reasonToCloseFree } from './retirement.ts';
 import { ClientState, ServerState } from './states.ts';
 import { Supply } from './supply.ts';
 
@@ -45,7 +46,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   readonly #supply: Supply<C, S>;
   /** When it last had a client or a server connection, in clock ms, as exact as the tick. */
   lastUsedMs: number;
-  /** Server connections to close at release, so that a blocked pool elsewhere gets its turn. */
+  /** Server connections to close at release: too many, or wanted by a blocked pool elsewhere. */
   yieldCount = 0;
 
   constructor(
@@ -78,6 +79,19 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Takes over changed settings. */
   applySettings(): void {
     this.limits = this.#resolveLimits();
+  }
+
+  /** Whether it has as many server connections as it may have without the reserve. */
+  get isFull(): boolean {
+    const { poolSize } = this.limits;
+    return poolSize > 0 && this.serverCount >= poolSize;
+  }
+
+  /** Server connections beyond the size and the reserve, count: the size has been lowered. */
+  get excessCount(): number {
+    const { poolSize, reservePoolSize } = this.limits;
+    const excess = this.connectedCount - poolSize - reservePoolSize;
+    return poolSize > 0 && excess > 0 ? excess : 0;
   }
 
   /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
@@ -258,7 +272,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       this.changeServerState(server, ServerState.BeingCanceled);
       return;
     }
-    const reason = this.#reasonToClose(server);
+    const reason = reasonToCloseFree(this, this.host, server);
     if (reason !== null) {
       server.disconnect(reason);
       return;
@@ -291,7 +305,7 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       this.changeServerState(server, ServerState.BeingCanceled);
       return;
     }
-    const reason = this.#reasonToClose(server);
+    const reason = reasonToCloseFree(this, this.host, server);
     if (reason !== null) {
       server.disconnect(reason);
       return;
@@ -306,40 +320,6 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     if (server.state === ServerState.BeingCanceled && server.cancelsInFlight === 0) {
       this.#free(server, server.isResetOwed);
     }
-  }
-
-  /** Why a free server connection must not be used again, or null. */
-  #reasonToClose(server: S): string | null {
-    if (server.isCloseNeeded) {
-      return 'close_needed';
-    }
-    if (this.isPaused) {
-      return 'pause mode';
-    }
-    // Outside of session mode it has just answered, and the clock need not be asked.
-    const isRecent = this.limits.poolMode !== 'session';
-    if (this.isLifetimeOver(server, isRecent ? server.lastActivityMs : this.host.nowMs())) {
-      return 'server lifetime over';
-    }
-    if (this.yieldCount > 0) {
-      this.yieldCount--;
-      return 'evicted';
-    }
-    // A busy pool has no idle connection that could make room for a replication client.
-    if (
-      this.replicationClients.length > 0 &&
-      this.loginServers.length === 0 &&
-      this.#supply.isFull
-    ) {
-      return 'evicted';
-    }
-    return null;
-  }
-
-  /** Whether `server` has lived as long as it may. */
-  isLifetimeOver(server: S, nowMs: number): boolean {
-    const ageMs = nowMs - server.connectedAtMs;
-    return ageMs > this.limits.serverLifetimeMs * server.lifetimeShare;
   }
 
   /** Hands a free server connection to the client that waits longest, or lays it by. */

@@ -33,12 +33,6 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
     return this.#gate.isFailing;
   }
 
-  /** Whether the pool has as many server connections as it may have without the reserve. */
-  get isFull(): boolean {
-    const { limits, serverCount } = this.#pool;
-    return limits.poolSize > 0 && serverCount >= limits.poolSize;
-  }
-
   /** A login has succeeded, or the next one need not fail as the last one did. */
   onSuccess(): void {
     this.#gate.onSuccess();
@@ -67,7 +61,7 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
       return;
     }
     // Without a welcome nobody can log in, so one connection beyond the size is worth it.
-    const fromReserve = this.isFull && pool.welcome !== null;
+    const fromReserve = pool.isFull && pool.welcome !== null;
     if (fromReserve && !this.#mayUseReserve()) {
       return;
     }
@@ -107,7 +101,7 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
     if (owner === null || pool.loginServers.length > 0) {
       return;
     }
-    if (this.isFull) {
+    if (pool.isFull) {
       // Its end brings this here again.
       (pool.idleServers.tail ?? pool.usedServers.tail)?.disconnect('evicted');
       return;

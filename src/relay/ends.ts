@@ -24,9 +24,10 @@ export interface ByteEnd {
   /**
    * Lets the chunk being handled live on, because a write to the other end still refers to it.
    *
+   * @param chunk - what was written from; chunks that were held lie in no read buffer.
    * @returns the buffer, for the other end to keep; null when there is nothing to do (any more).
    */
-  detachReadBuffer(): Buffer | null;
+  detachReadBuffer(chunk: Buffer): Buffer | null;
   /** Keeps `buffer`, which writes refer to, until `pendingBytes` is zero. */
   keepUntilDrained(buffer: Buffer): void;
 }

@@ -4,11 +4,13 @@ import { poolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd } from './ends.ts';
 import type { Link } from './link.ts';
 import {
+  forgetAccepted,
   forgetUnreported,
   parametersDiffer,
   planParameterChange,
   rememberAccepted,
   settleParameters,
+  type ParameterValues,
 } from './parameter-cache.ts';
 
 /** What maitred itself runs on a server connection; one at a time. */
@@ -40,6 +42,8 @@ export class InternalQueries {
   #error: ServerReport | null = null;
   /** The parameters being set, as the pool remembers what its servers accept. */
   #keys: readonly string[] = [];
+  /** The values being set, those of a client that may vanish meanwhile. */
+  #values: ParameterValues = [];
 
   constructor(link: Link) {
     this.#link = link;
@@ -81,6 +85,7 @@ export class InternalQueries {
       pool.acceptedValues,
     );
     this.#keys = plan.keys;
+    this.#values = client.parameters;
     if (plan.isAccepted) {
       this.#expect('set');
       requests.prefix = writeQuery(plan.sql);
@@ -93,13 +98,17 @@ export class InternalQueries {
 
   /** The server has sent an error instead of what was asked for. */
   onError(report: ServerReport): void {
-    this.#error ??= report;
+    if (this.running !== 'none') {
+      this.#error ??= report;
+    }
   }
 
-  /** The ReadyForQuery of the one that runs has come. */
+  /** A ReadyForQuery has come that is not the client's: of the one that runs, if one does. */
   onReady(): void {
-    this.ended = this.running;
-    this.running = 'none';
+    if (this.running !== 'none') {
+      this.ended = this.running;
+      this.running = 'none';
+    }
   }
 
   /** Acts on the one that has ended, once its chunk has been handled. */
@@ -148,10 +157,13 @@ export class InternalQueries {
 
   #onParametersSet(kind: InternalQuery, error: ServerReport | null): void {
     const { client, server } = this.#link;
-    if (client === null) {
-      return;
-    }
+    const { acceptedValues } = server.pool;
     if (error !== null) {
+      if (client === null) {
+        return;
+      }
+      // What was accepted once need not be for ever: a role is dropped, a setting is not loaded.
+      forgetAccepted(acceptedValues, this.#keys);
       server.onParametersRefused(error);
       client.disconnect({
         ...poolerError('invalidServerParameter'),
@@ -160,13 +172,14 @@ export class InternalQueries {
       });
       return;
     }
-    rememberAccepted(server.pool.acceptedValues, this.#keys);
-    const { parameters, isReported } = server;
-    const values = settleParameters(client.parameters, parameters, isReported);
-    client.parameters = this.#link.host.tracked.share(values);
-    server.parameters = client.parameters;
+    rememberAccepted(acceptedValues, this.#keys);
+    const values = settleParameters(this.#values, server.parameters, server.isReported);
+    server.parameters = this.#link.host.tracked.share(values);
+    if (client !== null) {
+      client.parameters = server.parameters;
+    }
     if (kind === 'set_first') {
-      client.onLinkReady();
+      client?.onLinkReady();
     }
   }
 }

@@ -10,6 +10,7 @@ import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';
 import { InternalQueries } from './internal-queries.ts';
 import type { LinkHost } from './link-host.ts';
+import { timeoutOf } from './link-timeouts.ts';
 import { ReplyRelay } from './reply-relay.ts';
 import { RequestRelay } from './request-relay.ts';
 
@@ -35,6 +36,8 @@ export class Link {
   #fatal: ServerReport | null = null;
   /** The client has got it; not when it answered a query of our own. */
   #isFatalTold = false;
+  /** A client is gone whose last request has been forwarded in part. */
+  #isRequestCutOff = false;
   /** Queries of maitred's own. */
   readonly internal: InternalQueries;
 
@@ -50,6 +53,11 @@ export class Link {
   /** Whether a reply has been forwarded in part, so that no error may be put in. */
   get isMidReply(): boolean {
     return this.replies.isMidReply;
+  }
+
+  /** Whether a request has been forwarded in part, so that whatever follows would become its rest. */
+  get isMidRequest(): boolean {
+    return this.#isRequestCutOff || (this.client !== null && this.client.framer.bodyRemaining > 0);
   }
 
   /** What the server said when it closed the connection by itself, or null. */
@@ -146,6 +154,7 @@ export class Link {
     const { client } = this;
     this.server.onUnexpectedMessage(found);
     if (client !== null) {
+      this.#isRequestCutOff = this.isMidRequest;
       this.#detach(client);
       client.disconnect(poolerError('serverProtocolViolation', found));
     }
@@ -177,8 +186,6 @@ export class Link {
     const isIdle = this.transactionStatus === TransactionStatus.Idle;
     if (client.isLeaving && this.mayPart) {
       client.disconnect(poolerError('drained'));
-    } else if (this.refuses(this.transactionStatus)) {
-      client.disconnect(poolerError('statementModeTransaction'));
     } else if (
       isIdle &&
       poolMode !== 'session' &&
@@ -248,8 +255,15 @@ export class Link {
       this.internal.onReady();
       return true;
     }
-    if (this.client !== null) {
-      this.#countTime(this.client);
+    const { client } = this;
+    if (client === null) {
+      return true;
+    }
+    if (this.refuses(status)) {
+      // At once: of a pipeline, the client would get replies without the ReadyForQuery left out.
+      client.disconnect(poolerError('statementModeTransaction'));
+    } else {
+      this.#countTime(client);
     }
     return true;
   }
@@ -275,6 +289,8 @@ export class Link {
   onParameterStatus(body: Buffer): void {
     const parameter = readParameterStatus(body);
     if (parameter === null) {
+      // Malformed, or too long to be held whole: nobody knows what holds on the server now.
+      this.server.isCloseNeeded ||= this.server.owner === null;
       return;
     }
     const index = this.host.tracked.indexOf(parameter.name);
@@ -323,14 +339,14 @@ export class Link {
       return;
     }
     // A header that was cut off has not been forwarded: only a body can be missing a part.
-    const isAtBoundary = client.framer.bodyRemaining === 0;
+    this.#isRequestCutOff = this.isMidRequest;
     this.#detach(client);
     if (this.server.isClosed) {
       return;
     }
     if (this.server.owner !== null) {
       this.server.disconnect('replication client was closed');
-    } else if (!isAtBoundary) {
+    } else if (this.#isRequestCutOff) {
       this.server.disconnect('client disconnect before everything was sent to the server');
     } else if (
       this.ledger.isEmpty &&
@@ -373,31 +389,10 @@ export class Link {
       this.#cleanup.checkDeadline(nowMs);
       return;
     }
-    const { client, ledger, server } = this;
-    if (client === null) {
-      return;
-    }
-    const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
-    const isRunning = !ledger.isEmpty;
-    if (ledger.isCopyBoth) {
-      // A stream of replication has no end by itself.
-      return;
-    }
-    const isOver = (startMs: number, limitMs: number): boolean =>
-      limitMs > 0 && startMs > 0 && nowMs - startMs > limitMs;
-    const { running, heldSinceMs } = this.internal;
-    const queryStartMs = running === 'set_first' ? heldSinceMs : client.queryStartMs;
-    const xactStartMs = running === 'set_first' ? heldSinceMs : client.xactStartMs;
-    if (isRunning && isOver(queryStartMs, queryTimeoutMs)) {
-      client.disconnect(poolerError('queryTimeout'));
-    } else if (isOver(xactStartMs, transactionTimeoutMs)) {
-      client.disconnect(poolerError('transactionTimeout'));
-    } else if (
-      !isRunning &&
-      this.transactionStatus !== TransactionStatus.Idle &&
-      isOver(server.lastActivityMs, idleTransactionTimeoutMs)
-    ) {
-      client.disconnect(poolerError('idleTransactionTimeout'));
+    const { client } = this;
+    const timeout = client === null ? null : timeoutOf(this, client, nowMs);
+    if (timeout !== null) {
+      client?.disconnect(poolerError(timeout));
     }
   }
 }

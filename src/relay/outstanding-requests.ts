@@ -190,6 +190,17 @@ export class OutstandingRequests {
     }
   }
 
+  /**
+   * Records a Flush with a body, which belongs to the extended protocol and fails: the server ignores
+   * what follows up to Sync, whoever sends it.
+   */
+  onBrokenFlush(): void {
+    if (!this.#isCopyIn && !this.#isSkippingToSync) {
+      this.#ring.push(F.Flush);
+      this.#isSyncMissing = true;
+    }
+  }
+
   #onSync(code: number): void {
     if (this.#isCopyIn) {
       this.#swallowedSyncs++;

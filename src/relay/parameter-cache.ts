@@ -150,6 +150,13 @@ export function rememberAccepted(accepted: Set<string>, keys: readonly string[])
   }
 }
 
+/** Forgets values that a server has refused after all. */
+export function forgetAccepted(accepted: Set<string>, keys: readonly string[]): void {
+  for (const key of keys) {
+    accepted.delete(key);
+  }
+}
+
 /**
  * After a successful change both sides agree: the client's values become what the server reports,
  * in the server's spelling; where it does not report a parameter, its value is now the client's.
@@ -162,7 +169,9 @@ export function settleParameters(
   server: ParameterValues,
   isReported: readonly boolean[],
 ): ParameterValues {
-  return client.map((value, index) => (isReported[index] === true ? (server[index] ?? null) : value));
+  return client.map((value, index) =>
+    isReported[index] === true ? (server[index] ?? null) : value,
+  );
 }
 
 /** After a reset a server has its defaults, which nobody knows where it does not report them. */

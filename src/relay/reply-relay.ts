@@ -161,7 +161,7 @@ export class ReplyRelay {
     } else {
       mayGoOn = client.write(view);
       if (isBorrowed && client.pendingBytes > 0) {
-        const lent = server.detachReadBuffer();
+        const lent = server.detachReadBuffer(chunk);
         if (lent !== null) {
           client.keepUntilDrained(lent);
         }

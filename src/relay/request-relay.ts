@@ -71,7 +71,11 @@ export class RequestRelay {
       if (framer.savedBytes > 0) {
         savedHeader = framer.takeSaved();
       }
-      this.#link.ledger.onFrontendMessage(framer.code);
+      if (framer.code === FrontendCode.Flush && messageLength !== 4) {
+        this.#link.ledger.onBrokenFlush();
+      } else {
+        this.#link.ledger.onFrontendMessage(framer.code);
+      }
       if (kind === RequestKind.Request && framer.code !== FrontendCode.Flush) {
         this.#count(client, framer.code);
       }
@@ -100,7 +104,8 @@ export class RequestRelay {
         chunk[offset + 4]!;
       const kind = kinds[code]!;
       const isPlain = kind === RequestKind.Request || kind === RequestKind.Copy;
-      if (!isPlain || length < 4 || length >= maxBytes || length >= end - offset) {
+      const isBroken = code === FrontendCode.Flush && length !== 4;
+      if (!isPlain || isBroken || length < 4 || length >= maxBytes || length >= end - offset) {
         break;
       }
       ledger.onFrontendMessage(code);
@@ -163,7 +168,7 @@ export class RequestRelay {
     const isOwn = client?.isReadBufferOwn === true;
     const mayGoOn =
       isLarge && isOwn
-        ? this.#sendView(prefix, savedHeader, chunk.subarray(start, end))
+        ? this.#sendView(prefix, savedHeader, chunk, start, end)
         : link.server.writeCopy(prefix, savedHeader, chunk, start, end);
     if (client !== null && isLarge !== isOwn) {
       client.isReadBufferOwn = isLarge;
@@ -174,7 +179,13 @@ export class RequestRelay {
     }
   }
 
-  #sendView(prefix: Buffer | null, savedHeader: Buffer | null, view: Buffer): boolean {
+  #sendView(
+    prefix: Buffer | null,
+    savedHeader: Buffer | null,
+    chunk: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
     const { server, client } = this.#link;
     if (prefix !== null) {
       server.write(prefix);
@@ -182,9 +193,9 @@ export class RequestRelay {
     if (savedHeader !== null) {
       server.write(savedHeader);
     }
-    const mayGoOn = server.write(view);
+    const mayGoOn = server.write(chunk.subarray(start, end));
     if (server.pendingBytes > 0) {
-      const lent = client?.detachReadBuffer() ?? null;
+      const lent = client?.detachReadBuffer(chunk) ?? null;
       if (lent !== null) {
         server.keepUntilDrained(lent);
       }

@@ -4,6 +4,7 @@ import { describeFault } from '../base/describe-fault.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
+import type { StreamOutput } from '../net/stream-output.ts';
 import type { OpenedTls } from '../net/tls-upgrade.ts';
 import { ServerState } from '../pool/states.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
@@ -15,10 +16,18 @@ import type { ParameterValues } from '../relay/parameter-cache.ts';
 import type { ServerHost } from './server-host.ts';
 import { ServerOpening, type OpenedServer, type OpeningPort } from './server-opening.ts';
 import {
+  logQueryFailed,
+  logServerClosed,
+  logServerConnected,
+  logServerLaunched,
+  logServerLoggedIn,
+  logServerSecured,
+  serverLogFields,
+} from './server-log.ts';
+import {
   connectOptions,
   openedTls,
   describeConnectError,
-  localFields,
   serverAddress,
   type ServerTarget,
 } from './server-target.ts';
@@ -59,6 +68,8 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   readonly #host: ServerHost;
   readonly #stream: SocketStream;
+  /** The writing half of the stream. */
+  readonly #output: StreamOutput;
   /** As {@link target}, with the numeric address once connected. */
   #place: ServerTarget;
   readonly #opening: ServerOpening;
@@ -93,15 +104,14 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     this.target = host.hostTurns.next(pool);
     this.#place = this.target;
     this.openedTls = openedTls(this.target, host.serverTls);
-    if (host.logger.isDebug) {
-      host.logger.debug('server_launched', this.logFields());
-    }
+    logServerLaunched(this, host);
     const options = connectOptions(this.target, host.settings, (name, done) => {
       host.lookup(name, done);
     });
     this.#stream = SocketStream.connect(options, this, () => {
       this.#onConnect();
     });
+    this.#output = this.#stream.output;
   }
 
   /** Process id of the server process, 0 until known. */
@@ -138,12 +148,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
       this.#place = { host: address, port: this.target.port };
       this.#host.tune(this.#stream.socket);
     }
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('server_connected', {
-        ...this.logFields(),
-        ...localFields(this.local),
-      });
-    }
+    logServerConnected(this, this.#host);
     this.#opening.begin();
   }
 
@@ -157,9 +162,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   onSecured(text: string): void {
     this.tls = text;
-    if (this.#host.settings.logConnections) {
-      this.#host.logger.info('tls_established', { ...this.logFields(), tls: text });
-    }
+    logServerSecured(this, this.#host);
   }
 
   onOpeningFailed(error: PoolerError | null, fallback: PoolerError, reason: string): void {
@@ -192,9 +195,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
     this.parameters = tracked.share(values);
     this.isReported = this.parameters.map((value) => value !== null);
-    if (this.#host.logger.isDebug) {
-      this.#host.logger.debug('server_logged_in', this.logFields());
-    }
+    logServerLoggedIn(this, this.#host);
     const { connectQuery } = this.pool.database.config;
     const isQueryWanted = this.pool.purpose === 'clients' && connectQuery !== null;
     if (this.owner !== null) {
@@ -209,12 +210,8 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
   }
 
-  onParametersRefused({ severity, message }: ServerReport): void {
-    this.#host.logger.error('server_query_failed', {
-      ...this.logFields(),
-      query: 'set_parameters',
-      error: `${severity}: ${message}`,
-    });
+  onParametersRefused(error: ServerReport): void {
+    logQueryFailed(this, this.#host, 'set_parameters', error);
   }
 
   onUnexpectedMessage(found: string): void {
@@ -228,11 +225,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
 
   onConnectQueryDone(error: ServerReport | null): void {
     if (error !== null) {
-      this.#host.logger.error('server_query_failed', {
-        ...this.logFields(),
-        query: 'connect_query',
-        error: `${error.severity}: ${error.message}`,
-      });
+      logQueryFailed(this, this.#host, 'connect_query', error);
     }
     this.pool.onServerLoggedIn(this, this.#welcome);
   }
@@ -287,7 +280,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#stream.write(chunk);
+    return this.#output.write(chunk);
   }
 
   writeCopy(
@@ -297,7 +290,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     start: number,
     end: number,
   ): boolean {
-    return this.#stream.writeCopy(first, second, chunk, start, end);
+    return this.#output.writeCopy(first, second, chunk, start, end);
   }
 
   viewOf(chunk: Buffer, end: number): Buffer {
@@ -350,20 +343,20 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   get pendingBytes(): number {
-    return this.#stream.pendingBytes;
+    return this.#output.pendingBytes;
   }
 
   /** Bytes written that the kernel has not taken yet. */
   get unsentBytes(): number {
-    return this.#stream.unsentBytes;
+    return this.#output.unsentBytes;
   }
 
-  detachReadBuffer(): Buffer | null {
-    return this.#stream.detachReadBuffer();
+  detachReadBuffer(chunk: Buffer): Buffer | null {
+    return this.#stream.detachReadBuffer(chunk);
   }
 
   keepUntilDrained(buffer: Buffer): void {
-    this.#stream.keepUntilDrained(buffer);
+    this.#output.keepUntilDrained(buffer);
   }
 
   // ---- the pool's wishes ----
@@ -386,20 +379,13 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     }
     this.isClosed = true;
     const reason = this.#failure ?? cause;
-    if (this.#host.settings.logDisconnections) {
-      const ageMs = this.#host.nowMs() - this.connectedAtMs;
-      this.#host.logger.info('server_disconnected', {
-        ...this.logFields(),
-        reason,
-        ageSeconds: Math.floor(ageMs / 1000),
-      });
-    }
+    logServerClosed(this, this.#host, reason);
     if (reason === 'connect timeout') {
       this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
     }
     this.#opening.dispose();
-    if (this.#isOpen) {
-      this.#stream.write(TERMINATE);
+    if (this.#isOpen && !this.link.isMidRequest) {
+      this.#output.write(TERMINATE);
     }
     this.#stream.destroy();
     this.link.onServerGone(reason);
@@ -407,14 +393,6 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
   }
 
   logFields(): object {
-    const { address, port } = this.remote;
-    return {
-      server: this.id,
-      database: this.pool.database.name,
-      user: this.pool.user.name,
-      address,
-      port,
-      process: this.processId,
-    };
+    return serverLogFields(this);
   }
 }

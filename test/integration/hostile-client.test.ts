@@ -328,6 +328,18 @@ describe('after the login', () => {
     });
   });
 
+  it('a Flush with a body fails for its sender, and for nobody else', async () => {
+    await withPooler(postgres, {}, async (scene) => {
+      const [client, other] = await scene.logins(2);
+      client.send(message('H', Buffer.from('body')));
+      const answer = other.simpleQuery('SELECT 1');
+      await client.readUntil('E');
+      client.send(message('S'));
+      await client.readUntil('Z');
+      expect((await answer).types).toBe('TDCZ');
+    });
+  });
+
   it('messages that are whole but wrong inside are judged by the server', async () => {
     const wrong = [
       message('Q', Buffer.from('no end')),

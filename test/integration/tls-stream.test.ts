@@ -38,18 +38,21 @@ class Acceptor implements StreamHandler {
   readonly received: Buffer[] = [];
   readonly events: string[] = [];
   onData: (chunk: Buffer) => void = () => undefined;
+  /** Gets the chunk itself, borrowed. */
+  onChunk: (chunk: Buffer, end: number) => void = () => undefined;
   #isSecure = false;
 
   onStreamData(chunk: Buffer, end: number): void {
     const bytes = Buffer.from(chunk.subarray(0, end));
     if (this.#isSecure) {
       this.received.push(bytes);
+      this.onChunk(chunk, end);
       this.onData(bytes);
       return;
     }
     const isAsked = bytes.toString('latin1') === '?';
     if (isAsked) {
-      this.stream?.write(Buffer.from('!'));
+      this.stream?.output.write(Buffer.from('!'));
     }
     this.stream?.startTls(
       (socket) => beginAcceptedTls(socket, { context, peerCheck: 'none' }),
@@ -138,11 +141,11 @@ describe.each([
     for (let turn = 0; turn < 20; turn++) {
       borrowed.fill(turn);
       // What is written through TLS by a raw handle is free at once; the public interface keeps it.
-      stream.write(isHidden ? Buffer.from(borrowed) : borrowed);
+      stream.output.write(isHidden ? Buffer.from(borrowed) : borrowed);
     }
-    stream.writeCopy(Buffer.from('<'), Buffer.from('='), Buffer.from('xx>xx'), 2, 3);
-    expect(stream.pendingBytes > 0).toBe(isHidden);
-    expect(stream.unsentBytes).toBeGreaterThan(0);
+    stream.output.writeCopy(Buffer.from('<'), Buffer.from('='), Buffer.from('xx>xx'), 2, 3);
+    expect(stream.output.pendingBytes > 0).toBe(isHidden);
+    expect(stream.output.unsentBytes).toBeGreaterThan(0);
     await waitFor('all replies', () => Buffer.concat(got).length === 1_000_003);
     const all = Buffer.concat(got);
     for (let turn = 0; turn < 20; turn++) {
@@ -151,7 +154,7 @@ describe.each([
     }
     expect(all.toString('latin1', 1_000_000)).toBe('<=>');
     await waitFor('the drain', () => acceptor.events.includes('drain'));
-    expect(stream.unsentBytes).toBe(0);
+    expect(stream.output.unsentBytes).toBe(0);
   });
 
   it('delivers nothing while paused, and everything in order afterwards', async () => {
@@ -184,10 +187,51 @@ describe.each([
     peer.on('data', (chunk: Buffer) => got.push(chunk));
     const ended = new Promise((resolve) => peer.once('end', resolve));
     for (let turn = 0; turn < 30; turn++) {
-      stream.write(Buffer.alloc(100_000, turn));
+      stream.output.write(Buffer.alloc(100_000, turn));
     }
     stream.end();
     await withDeadline('the end', ended);
     expect(Buffer.concat(got).length).toBe(3_000_000);
+  });
+});
+
+describe('a stream that is asked for its read buffer', () => {
+  it('keeps it when what was written did not lie in it', async () => {
+    const { acceptor, stream, peer } = await connectPair(true);
+    stream.isReadBufferOwn = true;
+    peer.write('switch');
+    await waitFor('the switch', () => acceptor.received.length === 1);
+    // Requests that were held are written between two reads, and the next one goes to this buffer.
+    expect(stream.detachReadBuffer(Buffer.from('held'))).toBeNull();
+  });
+});
+
+describe('a chunk of TLS that a write still refers to', () => {
+  it('is not read over by what OpenSSL hands out after reading was stopped', async () => {
+    const { acceptor, stream, peer } = await connectPair(true);
+    stream.isReadBufferOwn = true;
+    peer.write('switch');
+    await waitFor('the switch', () => acceptor.received.length === 1);
+    acceptor.received.length = 0;
+
+    const written: Buffer[] = [];
+    let lent: Buffer | null = null;
+    acceptor.onChunk = (chunk, end) => {
+      if (written.length === 0) {
+        // As for a client that lags: its server is not read, and what was written stays.
+        stream.pause();
+        written.push(chunk.subarray(0, end));
+        lent = stream.detachReadBuffer(chunk);
+      }
+    };
+    const sent = Buffer.from(Array.from({ length: 60_000 }, (_, index) => index % 251));
+    peer.write(sent);
+    await waitFor('the first piece', () => written.length > 0);
+    stream.resume();
+    await waitFor('all bytes', () => Buffer.concat(acceptor.received).length === sent.length);
+    const kept = Buffer.concat(written);
+    expect(kept.equals(sent.subarray(0, kept.length))).toBe(true);
+    expect(lent).not.toBeNull();
+    expect(Buffer.concat(acceptor.received).equals(sent)).toBe(true);
   });
 });

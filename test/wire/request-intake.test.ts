@@ -17,7 +17,8 @@ const READY = readyForQuery('I');
 class Scene {
   readonly fixture = new RelayFixture({ maxPacketSizeBytes: 200_000 });
   readonly client: FakeClient = this.fixture.addClient();
-  readonly intake = new RequestIntake(this.client, this.fixture.pool, 200_000, REQUEST_KINDS);
+  readonly rules = { maxPacketSizeBytes: 200_000, requestKinds: REQUEST_KINDS };
+  readonly intake = new RequestIntake(this.client, this.fixture.pool, this.rules);
   readonly #borrowed = new BorrowedBuffer();
 
   constructor() {
@@ -73,6 +74,25 @@ describe('RequestIntake: with a server connection at hand', () => {
       expect(scene.client.link).toBe(server.link);
       expect(scene.intake.isDone).toBe(true);
     }
+  });
+
+  it('takes none for a Flush, which nobody answers', () => {
+    for (const chunks of allSplits(Buffer.concat([f.flush(), f.flush()]))) {
+      const { scene, server } = withServer();
+      scene.feed(...chunks);
+      expect(server.takeInput()).toEqual(Buffer.alloc(0));
+      expect(scene.client.link).toBeNull();
+      expect(scene.intake.isDone).toBe(true);
+      scene.feed(f.query('SELECT 1'));
+      expect(server.takeInput()).toEqual(f.query('SELECT 1'));
+    }
+  });
+
+  it('goes by the limit of now for the size of a message', () => {
+    const { scene } = withServer();
+    scene.rules.maxPacketSizeBytes = 100;
+    scene.feed(f.query('x'.repeat(200)));
+    expect(scene.client.events).toEqual([expect.stringMatching(/^bad size /)]);
   });
 
   it('takes none before a small request is whole', () => {

@@ -85,7 +85,9 @@ describe('LinkedList', () => {
       }
       expect(() => other.remove(item)).toThrow('node in list test on its way into or out of other');
     }
-    expect(() => list.remove(new Item('x'))).toThrow('node in no list on its way into or out of test');
+    expect(() => list.remove(new Item('x'))).toThrow(
+      'node in no list on its way into or out of test',
+    );
     expect(names(list)).toBe('a');
   });
 

@@ -10,7 +10,8 @@ import { DatagramSocket } from '../../../src/net/datagram-socket.ts';
 import { bindCalls, type NativeCalls } from '../../../src/net/native-calls.ts';
 import { findNative, loadKoffi, systemNative } from '../../../src/net/native.ts';
 import { peerCredentialOf } from '../../../src/net/peer-credential.ts';
-import { descriptorOf, tuneConnection } from '../../../src/net/socket-options.ts';
+import { descriptorOf } from '../../../src/net/raw-handle.ts';
+import { tuneConnection } from '../../../src/net/socket-options.ts';
 import { DatagramReceiver } from '../../support/datagram-receiver.ts';
 
 const isLinux = process.platform === 'linux';

@@ -145,6 +145,27 @@ describe('retired server connections', () => {
   });
 });
 
+describe('a pool that is never idle', () => {
+  it('gives up at release what a reload allows no more, and no more than that', () => {
+    const host = new FakeHost({ settings: { defaultPoolSize: 5, reservePoolSize: 0 } });
+    const pool = host.pool();
+    const holders = host.occupy(pool, 5);
+    const queue = Array.from({ length: 20 }, () => host.client(pool).ask());
+    host.set({ defaultPoolSize: 3 });
+    host.pass(333);
+    for (const holder of holders) {
+      holder.finish();
+    }
+    expect(serverCounts(pool)).toEqual({ active: 3 });
+    expect(
+      host.launched.filter((s) => s.closeReason === 'too many servers in the pool'),
+    ).toHaveLength(2);
+    host.pass(333);
+    queue.find(({ server }) => server !== null)?.finish();
+    expect(serverCounts(pool)).toEqual({ active: 3 });
+  });
+});
+
 describe('server_check_query', () => {
   const settings = { serverCheckQuery: 'select 1', serverCheckDelayMs: 30_000 };
 

@@ -87,6 +87,37 @@ describe('Link: pairing and tracked parameters', () => {
     expect(server.parameters[5]).toBe('a, b');
   });
 
+  it.each([
+    ['alone', false],
+    ['ahead of a request', true],
+  ])('remembers a value set %s for a client that has vanished meanwhile', (_how, isKnown) => {
+    const accepted = isKnown ? ['search_path=theirs'] : [];
+    const { client, server } = pair({ search_path: 'theirs' }, {}, accepted, ['search_path']);
+    if (isKnown) {
+      client.send(f.parse('SELECT 1'), f.flush());
+    }
+    client.close(false);
+    // The cancel comes too late for the change, and hits what was asked for behind it.
+    server.reply(
+      b.rowDescription(['set_config']),
+      b.dataRow(['theirs']),
+      DONE,
+      ...(isKnown ? [ERROR, b.readyForQuery('I')] : []),
+    );
+    expect(server.parameters[5]).toBe('theirs');
+  });
+
+  it('lets a value wait for its answer again that was accepted once and is refused now', () => {
+    const values = { TimeZone: 'UTC' };
+    const { client, server, fixture } = pair(values, { TimeZone: 'GMT' }, ['TimeZone=UTC']);
+    client.send(f.query('SELECT 1'));
+    server.reply(ERROR, b.readyForQuery('I'), DONE);
+    expect(client.error?.reason).toBe('invalidServerParameter');
+    const next = fixture.addClient(values);
+    expect(fixture.pool.acquire(next)).toBe(server);
+    expect(server.link.begin(next)).toBe(false);
+  });
+
   it('refuses the client when the server refuses a value, and keeps the server connection', () => {
     const { client, server, fixture } = pair({ TimeZone: 'nowhere' }, { TimeZone: 'GMT' });
     server.takeInput();
@@ -120,10 +151,22 @@ describe('Link: pairing and tracked parameters', () => {
     expect(server.takeInput()).toEqual(f.query("SET TimeZone='UTC';"));
   });
 
-  it('ignores a ParameterStatus that is malformed or not tracked', () => {
+  it.each([
+    ['is too long to be held whole', b.parameterStatus('TimeZone', 'x'.repeat(40_000))],
+    ['is malformed', f.message('S', Buffer.from('TimeZone'))],
+  ])('gives a server to nobody else whose ParameterStatus %s', (_what, report) => {
+    const { client, server } = pair({ TimeZone: 'UTC' }, { TimeZone: 'UTC' });
+    client.send(f.query('SET TimeZone'));
+    server.reply(report.subarray(0, 30_000));
+    server.reply(report.subarray(30_000), DONE);
+    expect(client.output).toEqual(Buffer.concat([report, DONE]));
+    expect(server.closeReason).toBe('close_needed');
+  });
+
+  it('ignores a ParameterStatus that is not tracked', () => {
     const { client, server } = pair({}, {});
     client.send(f.query('x'));
-    server.reply(f.message('S', Buffer.from('TimeZone')), b.parameterStatus('is_superuser', 'on'));
+    server.reply(b.parameterStatus('is_superuser', 'on'));
     expect(client.parameters.every((value) => value === null)).toBe(true);
     expect(server.isClosed).toBe(false);
   });
@@ -230,6 +273,18 @@ describe('Link: when the server connection is given back', () => {
     expect(server.state).toBe('idle');
   });
 
+  it('refuses it at once in a pipeline, so that no reply comes without its ReadyForQuery', () => {
+    const { client, server } = ask('statement', f.query('BEGIN'));
+    client.send(f.query('SELECT 1'), f.query('COMMIT'));
+    server.reply(IN_TRANSACTION, b.commandComplete('SELECT 1'), b.readyForQuery('T'));
+    expect(client.error?.reason).toBe('statementModeTransaction');
+    expect(client.output).toHaveLength(0);
+    server.takeInput();
+    server.reply(DONE);
+    expect(server.takeInput()).toEqual(RESET);
+    expect(client.output).toHaveLength(0);
+  });
+
   it('does not reuse a server connection of which the state is unclear', () => {
     const { client, server } = ask('transaction', f.execute());
     client.send(f.sync());
@@ -247,6 +302,48 @@ describe('Link: when the server connection is given back', () => {
     client.send(f.copyData('bad'), f.query('SELECT secret'));
     server.reply(ERROR, b.readyForQuery('I'));
     expect(server.isClosed).toBe(true);
+  });
+});
+
+describe('Link: a Flush with a body', () => {
+  it.each([
+    ['alone', Buffer.alloc(0), Buffer.alloc(0)],
+    ['behind a query', f.query('SELECT 1'), DONE],
+  ])('%s keeps the server connection up to Sync, since it fails', (_where, first, reply) => {
+    const { client, server } = new RelayFixture().link();
+    client.send(first, f.message('H', Buffer.from('body')));
+    server.reply(reply);
+    expect(server.state).toBe('active');
+    server.reply(ERROR);
+    expect(server.state).toBe('active');
+    client.send(f.query('ignored'), f.sync());
+    server.reply(b.readyForQuery('I'));
+    expect(server.state).toBe('idle');
+    expect(client.output).toEqual(Buffer.concat([reply, ERROR, b.readyForQuery('I')]));
+  });
+});
+
+describe('Link: a request that is cut off', () => {
+  const half = f.query('SELECT 1').subarray(0, 8);
+
+  it('is told from a whole one, since nothing may be sent behind it', () => {
+    const { client, server } = new RelayFixture().link();
+    expect(server.link.isMidRequest).toBe(false);
+    client.send(f.query('BEGIN'));
+    expect(server.link.isMidRequest).toBe(false);
+    client.send(half);
+    expect(server.link.isMidRequest).toBe(true);
+  });
+
+  it.each([
+    ['its client vanishes', ({ client }: Pair) => client.close(false)],
+    ['the server breaks the protocol', ({ server }: Pair) => server.reply(f.message('?'))],
+  ])('stays so when %s', (_what, act) => {
+    const both = new RelayFixture().link();
+    both.client.send(f.query('BEGIN'), half);
+    act(both);
+    expect(both.server.isClosed).toBe(true);
+    expect(both.server.link.isMidRequest).toBe(true);
   });
 });
 
@@ -338,153 +435,6 @@ describe('Link: a server that is lost', () => {
     const server = new RelayFixture().addServer();
     server.reply(b.readyForQuery('I'));
     expect(server.closeReason).toMatch(/^unexpected message/);
-  });
-});
-
-describe('Link: timeouts and times', () => {
-  const LIMITS = {
-    queryTimeoutMs: 1000,
-    transactionTimeoutMs: 5000,
-    idleTransactionTimeoutMs: 2000,
-  };
-
-  function limited(poolMode: 'session' | 'transaction' = 'transaction'): Pair & {
-    fixture: RelayFixture;
-    tick: (ms: number) => void;
-  } {
-    const fixture = new RelayFixture({ poolMode, settings: LIMITS });
-    const pair = fixture.link();
-    const tick = (ms: number): void => {
-      fixture.clock.advance(ms);
-      pair.server.link.checkTimeouts(fixture.clock.nowMs());
-    };
-    return { ...pair, fixture, tick };
-  }
-
-  it('query_timeout ends a query that runs longer, not one that runs as long', () => {
-    const { client, server, tick } = limited();
-    client.send(f.query('SELECT'));
-    tick(1000);
-    expect(client.isClosed).toBe(false);
-    tick(1);
-    expect(client.error?.reason).toBe('queryTimeout');
-    expect(server.cancelCount).toBe(1);
-  });
-
-  it.each([
-    [LIMITS, 1000, 'queryTimeout'],
-    [{ ...LIMITS, queryTimeoutMs: 0 }, 5000, 'transactionTimeout'],
-  ])('count while a server sets parameters without an answer: %j', (settings, limitMs, reason) => {
-    const fixture = new RelayFixture({ settings });
-    const server = fixture.addServer({ TimeZone: 'UTC' });
-    const client = fixture.addClient({ TimeZone: 'EET' });
-    fixture.clock.advance(100_000);
-    fixture.pool.acquire(client);
-    expect(server.link.begin(client)).toBe(false);
-    fixture.clock.advance(limitMs);
-    server.link.checkTimeouts(fixture.clock.nowMs());
-    expect(client.isClosed).toBe(false);
-    fixture.clock.advance(1);
-    server.link.checkTimeouts(fixture.clock.nowMs());
-    expect(client.error?.reason).toBe(reason);
-  });
-
-  it('idle_transaction_timeout counts from the last activity of the server', () => {
-    const { client, server, tick } = limited();
-    client.send(f.query('BEGIN'));
-    tick(500);
-    server.reply(IN_TRANSACTION);
-    tick(2000);
-    expect(client.isClosed).toBe(false);
-    tick(1);
-    expect(client.error?.reason).toBe('idleTransactionTimeout');
-  });
-
-  it('transaction_timeout counts from the first request', () => {
-    const { client, server, tick } = limited();
-    for (let count = 0; count < 5; count++) {
-      client.send(f.query('x'));
-      server.reply(IN_TRANSACTION);
-      tick(1000);
-    }
-    expect(client.isClosed).toBe(false);
-    tick(1);
-    expect(client.error?.reason).toBe('transactionTimeout');
-  });
-
-  it('no timeout hits a client that is idle in session mode', () => {
-    const { client, server, tick } = limited('session');
-    client.send(f.query('x'));
-    server.reply(DONE);
-    tick(1_000_000);
-    expect(client.isClosed).toBe(false);
-  });
-
-  it.each([
-    ['Flush', f.flush()],
-    ['stray CopyData', f.copyData('x')],
-    ['stray CopyDone', f.copyDone()],
-  ])('%s begins no query: a later one has its whole time', (_name, message) => {
-    const { client, server, tick, fixture } = limited('session');
-    client.send(f.query('x'));
-    server.reply(DONE);
-    client.send(message);
-    tick(100_000);
-    client.send(f.query('y'));
-    tick(900);
-    expect(client.isClosed).toBe(false);
-    expect(fixture.pool.stats.queryCount).toBe(2);
-  });
-
-  it('forgets the time in the queue of a client that then asked for nothing', () => {
-    const { client, server, fixture } = limited();
-    client.queuedSinceMs = fixture.clock.nowMs();
-    client.send(f.flush());
-    expect([server.state, client.queuedSinceMs, client.queryStartMs]).toEqual(['idle', 0, 0]);
-  });
-
-  it('count for each query and transaction of a pipeline by itself', () => {
-    const { client, server, fixture, tick } = limited();
-    const requests = 8;
-    client.send(...Array.from({ length: requests }, () => f.query('SELECT')));
-    for (let answered = 1; answered < requests; answered++) {
-      tick(1000);
-      server.reply(DONE);
-    }
-    expect(client.isClosed).toBe(false);
-    expect(fixture.pool.stats).toMatchObject({ queryTimeMs: 7000, xactTimeMs: 7000 });
-    tick(1001);
-    expect(client.error?.reason).toBe('queryTimeout');
-  });
-
-  it('transaction_timeout counts on through a pipeline inside a transaction', () => {
-    const { client, server, tick } = limited();
-    client.send(...Array.from({ length: 8 }, () => f.query('x')));
-    for (let answered = 0; answered < 5; answered++) {
-      tick(1000);
-      server.reply(IN_TRANSACTION);
-    }
-    expect(client.isClosed).toBe(false);
-    tick(1);
-    expect(client.error?.reason).toBe('transactionTimeout');
-  });
-
-  it('counts queries, transactions, bytes and times', () => {
-    const { client, server, fixture } = limited();
-    client.queuedSinceMs = fixture.clock.nowMs();
-    fixture.clock.advance(10);
-    client.send(f.query('BEGIN'));
-    fixture.clock.advance(20);
-    server.reply(IN_TRANSACTION);
-    fixture.clock.advance(30);
-    client.send(f.query('COMMIT'));
-    fixture.clock.advance(40);
-    server.reply(DONE);
-    const { stats } = fixture.pool;
-    expect(stats).toMatchObject({ queryCount: 2, xactCount: 1, queryTimeMs: 70, xactTimeMs: 100 });
-    expect(stats.receivedBytes).toBe(f.query('BEGIN').length + f.query('COMMIT').length);
-    expect(stats.sentBytes).toBe(IN_TRANSACTION.length + DONE.length);
-    expect([client.queryStartMs, client.xactStartMs, client.queuedSinceMs]).toEqual([0, 0, 0]);
   });
 });
 

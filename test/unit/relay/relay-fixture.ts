@@ -52,6 +52,8 @@ export class FakeClient implements ClientEnd {
   /** Read buffers of the server connection that pending writes refer to. */
   readonly kept: Buffer[] = [];
   detachCount = 0;
+  /** What the last write was made from that outlived its call. */
+  detachedFrom: Buffer | null = null;
   /** Calls of the link, in order. */
   readonly events: string[] = [];
   error: PoolerError | null = null;
@@ -100,8 +102,9 @@ export class FakeClient implements ClientEnd {
     }
   }
 
-  detachReadBuffer(): Buffer | null {
+  detachReadBuffer(chunk: Buffer): Buffer | null {
     this.detachCount++;
+    this.detachedFrom = chunk;
     return this.readBuffer;
   }
 
