@@ -359,7 +359,7 @@ export class App {
       modes.checkWaiting();
     });
     this.#guard(() => {
-      modes.beginShutdown(mode);
+      modes.beginShutdown(mode, this.#listeners.isUnixReplaced);
     });
   }
 

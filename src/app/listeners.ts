@@ -265,6 +265,11 @@ export class Listeners {
     }
   }
 
+  /** Whether another process has put its unix socket in the place of one of these. */
+  get isUnixReplaced(): boolean {
+    return this.#open.some((listener) => listener.isReplaced);
+  }
+
   /** Puts files of unix sockets back that another process has removed. */
   restoreFiles(): void {
     for (const listener of this.#open) {

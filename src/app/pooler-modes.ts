@@ -28,6 +28,8 @@ export class PoolerModes {
   readonly suspension: Suspension;
   /** The highest id of a connection when the shutdown began. */
   #lastIdBefore = 0;
+  /** Another process has taken the place of the unix socket, so nobody finds this one any more. */
+  #isUnixReplaced = false;
   readonly #waiters = new Set<Waiter>();
   #isChecking = false;
 
@@ -143,15 +145,22 @@ export class PoolerModes {
   /**
    * Whether a client that has proved itself must go because of a shutdown. Who was accepted before
    * SHUTDOWN WAIT_FOR_CLIENTS may still come in, so that a restart behind `so_reuseport` refuses
-   * nobody; afterwards only Unix sockets accept connections.
+   * nobody; afterwards only Unix sockets accept connections. Where another process has taken their
+   * place, those that still come knocked before it did.
    */
   isRefusing(client: ClientConnection): boolean {
-    const isLate = client.unixPath !== null && client.id > this.#lastIdBefore;
+    const isLate =
+      client.unixPath !== null && client.id > this.#lastIdBefore && !this.#isUnixReplaced;
     return this.shutdown === 'wait_for_servers' || (this.shutdown !== null && isLate);
   }
 
-  /** Begins, or changes, a shutdown that waits. The caller has closed the listeners it must. */
-  beginShutdown(mode: 'wait_for_servers' | 'wait_for_clients'): void {
+  /**
+   * Begins, or changes, a shutdown that waits. The caller has closed the listeners it must.
+   *
+   * @param isUnixReplaced - whether another process has taken the place of the unix socket.
+   */
+  beginShutdown(mode: 'wait_for_servers' | 'wait_for_clients', isUnixReplaced: boolean): void {
+    this.#isUnixReplaced = isUnixReplaced;
     if (this.suspension.isOn) {
       // Nothing that is frozen would ever leave.
       this.resume(null);

@@ -129,12 +129,17 @@ export class Listener {
     this.#file?.restore();
   }
 
+  /** Whether another process has put a unix socket of its own in the place of this one. */
+  get isReplaced(): boolean {
+    return this.#file?.isReplaced ?? false;
+  }
+
   /**
    * Stops accepting. Connections that stand are not touched. A unix socket whose place another
    * process has taken just stays, out of reach.
    */
   close(): void {
-    if (this.#file?.isReplaced === true) {
+    if (this.isReplaced) {
       // Node.js would remove the file by its name.
       this.#server.unref();
       return;

@@ -20,13 +20,6 @@ describeConformance({
       'SHOW; VERSION',
       'SHOW VERSION ; ;',
     ]),
-    commands('comments', [
-      '/* a */ SHOW VERSION',
-      'SHOW /* a */ VERSION',
-      'SHOW VERSION -- a',
-      '-- a\nSHOW VERSION',
-      '--\n',
-    ]),
     commands('quotes', [
       '"SHOW" "VERSION"',
       '"show" version',

@@ -57,6 +57,9 @@ function trialOf(name: string, setting: Setting): Trial {
   }
 }
 
+/** Hundreds of commands, each answered by SHOW CONFIG. */
+const PATIENCE_MS = 90_000;
+
 const RELOADABLE = SETTINGS_IN_SHOW_ORDER.filter(
   // SET logfile and syslog write elsewhere, and conffile is read by RELOAD: all have tests of their own.
   ([name, row]) =>
@@ -94,7 +97,7 @@ it('SET takes each reloadable setting to its bounds and no further, and SHOW CON
     }
     expect(RELOADABLE.length).toBeGreaterThan(80);
   });
-});
+}, PATIENCE_MS);
 
 it('SET refuses each setting that needs a restart', async () => {
   await withPooler(sharedPostgres(), {}, async (scene) => {

@@ -167,6 +167,24 @@ describe('-R', () => {
     expect(fs.readdirSync(directory)).toEqual([]);
   });
 
+  it('lets those come in who knocked at the old socket and were not heard before', async () => {
+    const old = await start(UNIX_ONLY);
+    const staying = await RawClient.login(socketTarget(), account);
+    // By a second name, one can knock there as late as one wants.
+    const knocked = path.join(directory, 'knocked');
+    fs.mkdirSync(knocked);
+    const name = `.s.PGSQL.${String(port)}`;
+    fs.linkSync(path.join(directory, name), path.join(knocked, name));
+    const next = await start(UNIX_ONLY, REBOOT);
+    await next.waitForEvent('takeover_done');
+    await old.waitForEvent('shutdown_started');
+    const late = await RawClient.login({ socketDir: knocked, port }, account);
+    expect(await late.query('SELECT 1 AS n')).toEqual([{ n: '1' }]);
+    await late.close();
+    await staying.close();
+    expect((await withDeadline('the end of the old one', old.exited)).code).toBe(0);
+  });
+
   it.runIf(hasReusePort)('hands TCP over and refuses nobody', async () => {
     const old = await start({ so_reuseport: 1 });
     const staying = await RawClient.login({ port }, account);

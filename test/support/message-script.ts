@@ -309,7 +309,8 @@ export class ScriptWriter {
 
   #copyInExtended(): void {
     this.#add('Parse COPY', frontend.parse(`COPY ${this.#table} FROM STDIN`));
-    this.#hasUnnamed = true;
+    // Whoever executed it again would have PostgreSQL end the connection for what comes behind it.
+    this.#hasUnnamed = false;
     this.#add('Bind', frontend.bind());
     this.#add('Execute', frontend.execute());
     if (this.#random.chance(0.3)) {
