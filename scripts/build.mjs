@@ -4,48 +4,72 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
 
 /**
- * Compiles src/ into dist/. Does nothing when dist/ belongs to the sources as they are; removes
- * outputs whose source has gone; `--force` compiles in any case.
+ * Compiles src/ and puts the modules of each program together in one file of dist/. V8 takes what a
+ * module has of its own for constant, but looks up what it imports at each use; on the way of a
+ * message that is an eighth of all instructions of ours. The program also starts faster.
+ *
+ * Does nothing when dist/ belongs to the sources as they are; `--force` builds in any case.
  */
 
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const SOURCE = path.join(ROOT, 'src');
 const OUTPUT = path.join(ROOT, 'dist');
-// Inside of the output: what has been compiled is known only together with its result.
 const CACHE_NAME = '.build';
 const CACHE = path.join(OUTPUT, CACHE_NAME);
+/** The compiled modules one by one, for scripts that want single ones. */
+const MODULES = path.join(CACHE, 'modules');
 const STAMP_FILE = path.join(CACHE, 'build-stamp');
 const BUILD_INFO_FILE = path.join(CACHE, 'build.tsbuildinfo');
+/** What is run, by name in the output. The others load each other while they run. */
+const PROGRAMS = { cli: 'cli.ts', 'pam-worker': path.join('app', 'pam-worker.ts') };
 const COMMAND_FILE = path.join(OUTPUT, 'cli.js');
 const SHEBANG = '#!/usr/bin/env node\n';
 const COMPILER_INPUTS = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
 
-function main() {
+async function main() {
   const sources = filesBelow(SOURCE);
-  const outputs = expectedOutputs(sources);
   const stamp = stampOf(sources);
-  const isComplete = outputs.every((file) => fs.existsSync(path.join(OUTPUT, file)));
   const isForced = process.argv.includes('--force');
-  if (isComplete && !isForced && readIfThere(STAMP_FILE) === stamp) {
+  // The last build: what it was of, and what it made.
+  const [built = '', ...programs] = readIfThere(STAMP_FILE).split('\n');
+  if (!isForced && built === stamp && areThere(programs, OUTPUT) && areCompiled(sources)) {
     return 0;
   }
   fs.mkdirSync(CACHE, { recursive: true });
   fs.rmSync(STAMP_FILE, { force: true });
-  if (!isComplete || isForced) {
+  if (isForced || !areCompiled(sources)) {
     // The compiler writes only what changed since its last run: it must not skip a lost file.
     fs.rmSync(BUILD_INFO_FILE, { force: true });
+    fs.rmSync(MODULES, { recursive: true, force: true });
   }
   const status = compile();
   if (status !== 0) {
     return status;
   }
-  copyAssets(sources);
-  removeStale(new Set(outputs));
+  removeOutputs();
+  for (const [name, file] of Object.entries(PROGRAMS)) {
+    await bundle(name, file);
+  }
   finishCommand();
-  fs.writeFileSync(STAMP_FILE, stamp);
+  fs.writeFileSync(STAMP_FILE, [stamp, ...outputs()].join('\n'));
   return 0;
+}
+
+function areCompiled(sources) {
+  const modules = sources.map((file) => file.replace(/\.ts$/, '.js'));
+  return areThere(modules, MODULES);
+}
+
+function areThere(files, directory) {
+  return files.every((file) => fs.existsSync(path.join(directory, file)));
+}
+
+/** @returns {string[]} What is in dist/ apart from the cache. */
+function outputs() {
+  return fs.readdirSync(OUTPUT).filter((entry) => entry !== CACHE_NAME);
 }
 
 /** @returns {string[]} Paths relative to `directory`, sorted. */
@@ -58,14 +82,6 @@ function filesBelow(directory) {
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
     .sort();
-}
-
-function expectedOutputs(sources) {
-  return sources.flatMap((file) =>
-    file.endsWith('.ts')
-      ? [file.replace(/\.ts$/, '.js'), file.replace(/\.ts$/, '.js.map')]
-      : [file],
-  );
 }
 
 /** A hash of the contents: file times lie after a checkout. */
@@ -101,34 +117,29 @@ function compile() {
   return result.status ?? 1;
 }
 
-function copyAssets(sources) {
-  for (const file of sources.filter((name) => !name.endsWith('.ts'))) {
-    fs.mkdirSync(path.dirname(path.join(OUTPUT, file)), { recursive: true });
-    fs.copyFileSync(path.join(SOURCE, file), path.join(OUTPUT, file));
-  }
+/** Each program by itself: what two of them shared in a file would be imports again. */
+async function bundle(name, file) {
+  const program = await rolldown({
+    input: { [name]: path.join(SOURCE, file) },
+    platform: 'node',
+    // Packages stay outside.
+    external: /^[^./]/,
+  });
+  await program.write({
+    dir: OUTPUT,
+    format: 'esm',
+    sourcemap: true,
+    comments: false,
+    entryFileNames: '[name].js',
+    chunkFileNames: `${name}-[name].js`,
+  });
+  await program.close();
 }
 
-function removeStale(expected) {
-  for (const file of filesBelow(OUTPUT).filter((name) => !expected.has(name) && !isCache(name))) {
-    fs.rmSync(path.join(OUTPUT, file));
+function removeOutputs() {
+  for (const name of outputs()) {
+    fs.rmSync(path.join(OUTPUT, name), { recursive: true });
   }
-  for (const directory of emptyDirectories(OUTPUT)) {
-    fs.rmdirSync(directory);
-  }
-}
-
-/** @param {string} name - Path below the output. */
-function isCache(name) {
-  return name.split(path.sep)[0] === CACHE_NAME;
-}
-
-/** @returns {string[]} Directories without entries; those that only hold such are left. */
-function emptyDirectories(directory) {
-  return fs
-    .readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => path.join(entry.parentPath, entry.name))
-    .filter((name) => fs.readdirSync(name).length === 0);
 }
 
 /** Makes the command executable, with the interpreter in its first line. */
@@ -143,4 +154,4 @@ function finishCommand() {
   fs.chmodSync(COMMAND_FILE, 0o755);
 }
 
-process.exitCode = main();
+process.exitCode = await main();

@@ -12,7 +12,7 @@ const root = new URL('../', import.meta.url);
 
 /** Imports a built module. */
 function built(file) {
-  return import(new URL(`dist/${file}`, root).href);
+  return import(new URL(`dist/.build/modules/${file}`, root).href);
 }
 
 /** Every document, and how its text is made from what it was (null when there is none). */

@@ -10,7 +10,7 @@ import type { PoolerFixture } from '../support/pooler-fixture.ts';
 import { sharedPostgres } from '../support/shared-postgres.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const WORKER_FILE = fileURLToPath(new URL('../../dist/app/pam-worker.js', import.meta.url));
+const WORKER_FILE = fileURLToPath(new URL('../../dist/pam-worker.js', import.meta.url));
 
 /** A service of our own: its file is there while these tests run. */
 const SERVICE = 'maitred-test';
