@@ -78,26 +78,30 @@ async function set(console: RawClient, name: string, value: string): Promise<str
   return errors[0]?.text ?? 'done';
 }
 
-it('SET takes each reloadable setting to its bounds and no further, and SHOW CONFIG tells', async () => {
-  await withPooler(sharedPostgres(), {}, async (scene) => {
-    const console = await scene.login({ user: 'postgres', database: 'pgbouncer' });
-    for (const [name, setting] of RELOADABLE) {
-      const { taken, refused } = trialOf(name, setting);
-      const first = await show(console, name);
-      for (const value of taken) {
-        expect(await set(console, name, value), `${name} = ${value}`).toBe('done');
-        expect(await show(console, name), name).toBe(value);
+it(
+  'SET takes each reloadable setting to its bounds and no further, and SHOW CONFIG tells',
+  async () => {
+    await withPooler(sharedPostgres(), {}, async (scene) => {
+      const console = await scene.login({ user: 'postgres', database: 'pgbouncer' });
+      for (const [name, setting] of RELOADABLE) {
+        const { taken, refused } = trialOf(name, setting);
+        const first = await show(console, name);
+        for (const value of taken) {
+          expect(await set(console, name, value), `${name} = ${value}`).toBe('done');
+          expect(await show(console, name), name).toBe(value);
+        }
+        const last = await show(console, name);
+        for (const value of refused) {
+          expect(await set(console, name, value), `${name} = ${value}`).toMatch(/^SET failed/);
+          expect(await show(console, name), name).toBe(last);
+        }
+        expect(await set(console, name, first ?? ''), name).toBe('done');
       }
-      const last = await show(console, name);
-      for (const value of refused) {
-        expect(await set(console, name, value), `${name} = ${value}`).toMatch(/^SET failed/);
-        expect(await show(console, name), name).toBe(last);
-      }
-      expect(await set(console, name, first ?? ''), name).toBe('done');
-    }
-    expect(RELOADABLE.length).toBeGreaterThan(80);
-  });
-}, PATIENCE_MS);
+      expect(RELOADABLE.length).toBeGreaterThan(80);
+    });
+  },
+  PATIENCE_MS,
+);
 
 it('SET refuses each setting that needs a restart', async () => {
   await withPooler(sharedPostgres(), {}, async (scene) => {
