@@ -410,8 +410,6 @@ describe('a peer that does not answer', () => {
       await Promise.all(requests);
       expect(pooler.countReason('cancel_wait_timeout')).toBe(5);
       await waitFor('the connections to the peer to close', () => open === 0);
-      // Those that waited are not sent when their requesters are gone.
-      expect(peer.cancels).toHaveLength(2);
       const [row] = await pooler.fixture.console('SHOW PEER_POOLS');
       expect(row).toMatchObject({ cl_active_cancel_req: '0', cl_waiting_cancel_req: '0' });
     });
