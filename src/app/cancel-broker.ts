@@ -1,3 +1,4 @@
+import { Tally } from '../base/tally.ts';
 import type { ClientConnection } from '../client/client-connection.ts';
 import { newCancelProgress } from '../client/client-host.ts';
 import type { Settings } from '../config/config.ts';
@@ -47,8 +48,6 @@ const DEFAULT_CANCEL_CONNECTIONS = 20;
 
 /** A request that is on its way to a server connection. */
 interface Sending {
-  /** Who waits for it. */
-  readonly requesters: readonly ClientConnection[];
   /**
    * Requests that came while it was on its way. They become one more, since the first may have
    * reached the server before the query that they are meant for.
@@ -67,7 +66,7 @@ export class CancelBroker {
   readonly #host: CancelHost;
   readonly #inFlight = new Map<ServerConnection, Sending>();
   readonly #waiting: Requester[] = [];
-  readonly #activeByPool = new Map<RelayPool, number>();
+  readonly #activeByPool = new Tally<RelayPool>();
 
   constructor(keys: CancelKeys, host: CancelHost) {
     this.#keys = keys;
@@ -148,7 +147,7 @@ export class CancelBroker {
   #isFull(pool: RelayPool): boolean {
     const size = pool.limits.poolSize;
     const limit = size > 0 ? size : DEFAULT_CANCEL_CONNECTIONS;
-    return (this.#activeByPool.get(pool) ?? 0) >= limit;
+    return this.#activeByPool.of(pool) >= limit;
   }
 
   /** The server connection that runs a query of the target; without one the request is over. */
@@ -177,7 +176,7 @@ export class CancelBroker {
     }
     server.cancelsInFlight++;
     pool.activeCancels++;
-    this.#activeByPool.set(pool, (this.#activeByPool.get(pool) ?? 0) + 1);
+    this.#activeByPool.add(pool);
     const message = writeCancelRequest(cancelKey.processId, cancelKey.secret);
     const followers: Requester[] = [];
     const carrier = new CancelCarrier(this.#host.carriers, {
@@ -194,26 +193,22 @@ export class CancelBroker {
         }
       },
       onDone: (error) => {
-        this.#onDone(server, { requesters, followers }, error);
+        this.#onDone(server, requesters, followers, error);
       },
     });
-    this.#inFlight.set(server, { requesters, followers, carrier });
+    this.#inFlight.set(server, { followers, carrier });
   }
 
   #onDone(
     server: ServerConnection,
-    { requesters, followers }: Omit<Sending, 'carrier'>,
+    requesters: readonly ClientConnection[],
+    followers: readonly Requester[],
     error: Error | null,
   ): void {
     const { pool } = server;
     this.#inFlight.delete(server);
     pool.activeCancels--;
-    const left = (this.#activeByPool.get(pool) ?? 1) - 1;
-    if (left === 0) {
-      this.#activeByPool.delete(pool);
-    } else {
-      this.#activeByPool.set(pool, left);
-    }
+    this.#activeByPool.remove(pool);
     const fields = { server: server.id, process: server.processId, database: pool.database.name };
     if (error === null) {
       this.#host.logger.info('cancel_forwarded', fields);

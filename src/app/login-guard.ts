@@ -1,6 +1,7 @@
 import { BACKOFF_REASON, LoginBackoff } from '../auth/login-backoff.ts';
 import { LoginLine } from '../auth/login-line.ts';
 import { AddressList, originOf, UNIX_WORD } from '../base/address-list.ts';
+import { Tally } from '../base/tally.ts';
 import {
   classifyLoginFailure,
   isGuess,
@@ -41,8 +42,8 @@ export class LoginGuard implements LoginGuardPort {
   readonly #line: LoginLine<GuardedClient>;
   /** Everybody who has not logged in, oldest first. */
   readonly #records = new Map<GuardedClient, LoginRecord>();
-  readonly #countByOrigin = new Map<string, number>();
-  readonly #failureCounts = new Map<LoginFailure, number>();
+  readonly #byOrigin = new Tally<string>();
+  readonly #failures = new Tally<LoginFailure>();
   #heldBytes = 0;
   #trusted = new AddressList([]);
   #proxies = new AddressList([]);
@@ -82,7 +83,7 @@ export class LoginGuard implements LoginGuardPort {
   /** Refused logins since the start by reason, every reason included. */
   failureCounts(): readonly { readonly reason: LoginFailure; readonly count: number }[] {
     const reasons = Object.keys(LOGIN_FAILURES) as LoginFailure[];
-    return reasons.map((reason) => ({ reason, count: this.#failureCounts.get(reason) ?? 0 }));
+    return reasons.map((reason) => ({ reason, count: this.#failures.of(reason) }));
   }
 
   // ---- coming ----
@@ -108,7 +109,7 @@ export class LoginGuard implements LoginGuardPort {
   onAddressKnown(client: GuardedClient): void {
     const record = this.#records.get(client);
     if (record !== undefined) {
-      this.#uncount(record.origin);
+      this.#byOrigin.remove(record.origin);
       this.#locate(client, record);
     }
   }
@@ -123,7 +124,7 @@ export class LoginGuard implements LoginGuardPort {
     }
     record.origin = originOf(address);
     record.isTrusted = address === UNIX_WORD || this.#trusted.has(address);
-    this.#countByOrigin.set(record.origin, (this.#countByOrigin.get(record.origin) ?? 0) + 1);
+    this.#byOrigin.add(record.origin);
   }
 
   #makeRoom(): void {
@@ -133,14 +134,7 @@ export class LoginGuard implements LoginGuardPort {
     if (this.#records.size <= limit) {
       return;
     }
-    let busiest = '';
-    let most = 0;
-    for (const [origin, count] of this.#countByOrigin) {
-      if (count > most) {
-        busiest = origin;
-        most = count;
-      }
-    }
+    const busiest = this.#byOrigin.most();
     for (const [client, { origin }] of this.#records) {
       if (origin === busiest) {
         client.refuseLogin(poolerError('tooManyLogins'));
@@ -198,7 +192,7 @@ export class LoginGuard implements LoginGuardPort {
   }
 
   #countFailure(failure: LoginFailure): void {
-    this.#failureCounts.set(failure, (this.#failureCounts.get(failure) ?? 0) + 1);
+    this.#failures.add(failure);
   }
 
   /** A client has proved itself. */
@@ -221,17 +215,8 @@ export class LoginGuard implements LoginGuardPort {
     if (record !== undefined) {
       this.#records.delete(client);
       this.#heldBytes -= record.heldBytes;
-      this.#uncount(record.origin);
+      this.#byOrigin.remove(record.origin);
       this.#line.leave(client);
-    }
-  }
-
-  #uncount(origin: string): void {
-    const left = (this.#countByOrigin.get(origin) ?? 1) - 1;
-    if (left === 0) {
-      this.#countByOrigin.delete(origin);
-    } else {
-      this.#countByOrigin.set(origin, left);
     }
   }
 

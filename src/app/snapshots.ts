@@ -11,6 +11,7 @@ import type {
   SocketSnapshot,
   UserSnapshot,
 } from '../admin/snapshots.ts';
+import { Tally } from '../base/tally.ts';
 import type { DatabaseConfig } from '../config/config.ts';
 import type { Database } from '../pool/database.ts';
 import { positive } from '../pool/effective-settings.ts';
@@ -124,13 +125,10 @@ export class Snapshots {
    * or that a command has marked: nobody would find what is to be resumed otherwise.
    */
   databases(): DatabaseSnapshot[] {
-    const { registry, settings } = this.#pooler;
+    const { settings } = this.#pooler;
     const rows: DatabaseSnapshot[] = [];
-    for (const database of registry.databases.values()) {
+    for (const database of this.#visibleDatabases()) {
       const { config } = database;
-      if (isHidden(database)) {
-        continue;
-      }
       rows.push({
         name: database.name,
         host: config.host,
@@ -174,6 +172,10 @@ export class Snapshots {
       isDisabled: false,
     });
     return rows;
+  }
+
+  #visibleDatabases(): Database[] {
+    return [...this.#pooler.registry.databases.values()].filter((database) => !isHidden(database));
   }
 
   /**
@@ -220,17 +222,17 @@ export class Snapshots {
   /** Users with a pool or with a client whose login is over. */
   #presentUserNames(): string[] {
     const { registry, logins, admissions } = this.#pooler;
-    const loginCounts = new Map<string, number>();
+    const loggingIn = new Tally<string>();
     for (let end = logins.head; end !== null; end = end.listNext) {
       const client = admissions.clientOf(end);
       const name = client?.identity?.user.name;
       if (name !== undefined && client?.isCounted === true) {
-        loginCounts.set(name, (loginCounts.get(name) ?? 0) + 1);
+        loggingIn.add(name);
       }
     }
     const present = [...registry.users.values()].filter(
       ({ name, clientCount, poolCount }) =>
-        poolCount > 0 || clientCount > (loginCounts.get(name) ?? 0),
+        poolCount > 0 || clientCount > loggingIn.of(name),
     );
     const ofConsoles = [...admissions.consoles].flatMap(({ identity }) => identity?.user ?? []);
     return [...present, ...ofConsoles].map(({ name }) => name);
@@ -262,7 +264,8 @@ export class Snapshots {
     const servers = registry.pools.reduce((sum, { serverCount }) => sum + serverCount, 0);
     const { broker, peers } = this.#pooler;
     return {
-      databases: this.databases().length,
+      // The console's own is one more.
+      databases: this.#visibleDatabases().length + 1,
       users: this.#userNames().size,
       peers: this.peers().length,
       pools: registry.pools.length + 1,

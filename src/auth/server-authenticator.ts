@@ -64,17 +64,6 @@ type Phase =
 /** The phases of a {@link ServerAuthenticator}. */
 export type ServerAuthPhase = Phase['phase'];
 
-/** All phases: a record, so that none can be forgotten. */
-export const SERVER_AUTH_PHASES: Readonly<Record<ServerAuthPhase, true>> = {
-  start: true,
-  answered: true,
-  'sasl-first': true,
-  pending: true,
-  'sasl-final': true,
-  verified: true,
-  closed: true,
-};
-
 const OTHER_SOURCE = 'set password, password_file or password_command of the database';
 
 /** The ways out by what is known of a user, when the server asks for something else. */

@@ -1,4 +1,5 @@
 import { dropOldest } from '../base/drop-oldest.ts';
+import { Tally } from '../base/tally.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type {
   AbandonQuestion,
@@ -76,7 +77,7 @@ export class UserLookups {
   readonly #unknown = new Map<string, Entry>();
   /** Under way, oldest first. */
   readonly #jobs = new Map<string, Job>();
-  readonly #countBySource = new Map<string, number>();
+  readonly #jobsBySource = new Tally<string>();
   readonly #renewals: QuestionPace;
   readonly #shapes = new SecretShapes(USUAL_SHAPE);
   #generation = 0;
@@ -171,7 +172,7 @@ export class UserLookups {
         generation: this.#generation,
       };
       this.#jobs.set(key, job);
-      this.#countBySource.set(sourceKey, (this.#countBySource.get(sourceKey) ?? 0) + 1);
+      this.#jobsBySource.add(sourceKey);
       this.#start(job, source, user);
     }
     // One that was answered at once has left the map: its waiters are called in a microtask.
@@ -180,7 +181,7 @@ export class UserLookups {
   }
 
   #isFull(sourceKey: string): boolean {
-    const ofSource = this.#countBySource.get(sourceKey) ?? 0;
+    const ofSource = this.#jobsBySource.of(sourceKey);
     return this.#jobs.size >= MAX_LOOKUPS || ofSource >= MAX_LOOKUPS_OF_SOURCE;
   }
 
@@ -245,15 +246,9 @@ export class UserLookups {
   }
 
   #drop(job: Job): void {
-    if (this.#jobs.get(job.key) !== job) {
-      return;
-    }
-    this.#jobs.delete(job.key);
-    const left = (this.#countBySource.get(job.sourceKey) ?? 1) - 1;
-    if (left === 0) {
-      this.#countBySource.delete(job.sourceKey);
-    } else {
-      this.#countBySource.set(job.sourceKey, left);
+    if (this.#jobs.get(job.key) === job) {
+      this.#jobs.delete(job.key);
+      this.#jobsBySource.remove(job.sourceKey);
     }
   }
 

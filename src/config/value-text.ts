@@ -119,11 +119,8 @@ function parseText(text: string, setting: Setting): ParsedValue {
 
 function parseEnum(text: string, setting: Setting): ParsedValue {
   const word = text.trim().toLowerCase();
-  // The string of the table itself: it is compared with literals for every transaction, which is a
-  // comparison of pointers for strings of the source, and of letters for others.
-  const value = setting.values.find((allowed) => allowed === word);
-  if (value !== undefined) {
-    return { value };
+  if (setting.values.includes(word)) {
+    return { value: word };
   }
   return { wrong: setting.notYetValues.includes(word) ? NOT_YET : 'unknown value' };
 }

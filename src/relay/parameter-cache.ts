@@ -22,6 +22,8 @@ export const MAX_PARAMETER_BYTES = 16_384;
 const MAX_ACCEPTED_VALUES = 1000;
 /** Most lists of values remembered for others to share. */
 const MAX_SHARED_LISTS = 500;
+/** Longest of them as JSON, in characters: clients with values of their own have nothing to share. */
+const MAX_SHARED_CHARS = 2000;
 
 /**
  * The set of parameters kept per client: the built-in ones and `track_extra_parameters`. Fixed for
@@ -54,12 +56,15 @@ export class TrackedParameters {
   }
 
   /**
-   * The list that all with these values share; see {@link ParameterValues}.
+   * The list that all with these values share, unless it is very long; see {@link ParameterValues}.
    *
    * @param values - owned from now on.
    */
   share(values: ParameterValues): ParameterValues {
     const key = JSON.stringify(values);
+    if (key.length > MAX_SHARED_CHARS) {
+      return values;
+    }
     const shared = this.#shared.get(key);
     if (shared !== undefined) {
       return shared;

@@ -162,6 +162,13 @@ describe('lists of values', () => {
     expect(tracked.withValue(tracked.share(['b', null]), 0, 'a')).toBe(first);
   });
 
+  it('are not kept for others when they are very long', () => {
+    const tracked = new TrackedParameters([]);
+    const values = ['x'.repeat(16_384), null];
+    expect(tracked.share(values)).toBe(values);
+    expect(tracked.share([...values])).not.toBe(values);
+  });
+
   it('are left to those that share them when one of these changes', () => {
     const tracked = new TrackedParameters([]);
     const shared = tracked.share(['a', 'b']);
