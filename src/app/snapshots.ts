@@ -231,8 +231,7 @@ export class Snapshots {
       }
     }
     const present = [...registry.users.values()].filter(
-      ({ name, clientCount, poolCount }) =>
-        poolCount > 0 || clientCount > loggingIn.of(name),
+      ({ name, clientCount, poolCount }) => poolCount > 0 || clientCount > loggingIn.of(name),
     );
     const ofConsoles = [...admissions.consoles].flatMap(({ identity }) => identity?.user ?? []);
     return [...present, ...ofConsoles].map(({ name }) => name);
