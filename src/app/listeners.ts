@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { runAfter } from '../base/clock.ts';
 import { systemErrorText } from '../base/system-error-text.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import { Listener, type ListenTarget } from '../net/listener.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import { canReusePort } from '../net/reuse-port.ts';
 import { isUnixSocketAlive } from '../net/unix-socket.ts';
 import type { ListeningDescriptor } from './descriptors.ts';
@@ -65,14 +65,14 @@ export interface OpenOptions {
 export class Listeners {
   readonly #logger: Logger;
   readonly #tuner: SocketTuner;
-  readonly #onAccept: (socket: Socket, unixPath: string | null) => void;
+  readonly #onAccept: (socket: AcceptedSocket, unixPath: string | null) => void;
   #open: Listener[] = [];
 
   /** @param onAccept - gets each accepted socket, paused, and the path of its unix socket or null. */
   constructor(
     logger: Logger,
     tuner: SocketTuner,
-    onAccept: (socket: Socket, unixPath: string | null) => void,
+    onAccept: (socket: AcceptedSocket, unixPath: string | null) => void,
   ) {
     this.#logger = logger;
     this.#tuner = tuner;

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { Credentials } from '../auth/credentials.ts';
 import { PasswordDeriver } from '../auth/password-derivation.ts';
 import { UserLookups } from '../auth/user-lookups.ts';
@@ -10,6 +9,7 @@ import type { Logger } from '../log/logger.ts';
 import type { DnsCache } from '../net/dns-cache.ts';
 import type { DnsZones } from '../net/dns-zones.ts';
 import type { Native } from '../net/native.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import type { ServerTls } from '../net/tls-upgrade.ts';
 import { AuthBudget, LocalBudget } from '../pool/budget.ts';
@@ -354,7 +354,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   }
 
   /** Takes a connection accepted by a listener. */
-  accept(socket: Socket, unixPath: string | null): void {
+  accept(socket: AcceptedSocket, unixPath: string | null): void {
     if (this.isSuspended) {
       this.modes.suspension.hold(socket, unixPath);
       return;
@@ -368,7 +368,7 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     client.begin();
   }
 
-  tune(socket: Socket): void {
+  tune(socket: AcceptedSocket): void {
     this.tuner.tune(socket, this.settings);
   }
 

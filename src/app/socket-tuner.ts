@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { Listener } from '../net/listener.ts';
 import type { Native } from '../net/native.ts';
 import { peerCredentialOf, type PeerCredential } from '../net/peer-credential.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import { tuneConnection } from '../net/socket-options.ts';
 import { asError } from './system-error.ts';
 
@@ -20,7 +20,7 @@ export class SocketTuner {
   }
 
   /** Sets up a TCP connection that stands, a client's or one to a server. Never throws. */
-  tune(socket: Socket, settings: Settings): void {
+  tune(socket: AcceptedSocket, settings: Settings): void {
     this.#guard(() => {
       tuneConnection(socket, settings, this.#native.calls);
     });
@@ -37,7 +37,7 @@ export class SocketTuner {
   }
 
   /** The process at the other end of a unix socket; `null` where it cannot be told. */
-  peerOf(socket: Socket): PeerCredential | null {
+  peerOf(socket: AcceptedSocket): PeerCredential | null {
     const { calls } = this.#native;
     return calls === null ? null : peerCredentialOf(socket, calls);
   }

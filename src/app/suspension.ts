@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net';
+import { RawSocket, type AcceptedSocket } from '../net/raw-socket.ts';
 import { ClientState } from '../pool/states.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { Pooler } from './pooler.ts';
 
 /** A connection that was accepted by the system while nothing may come in. */
 interface HeldSocket {
-  readonly socket: Socket;
+  readonly socket: AcceptedSocket;
   readonly unixPath: string | null;
 }
 
@@ -97,12 +97,14 @@ export class Suspension {
   }
 
   /** Keeps a connection for later. */
-  hold(socket: Socket, unixPath: string | null): void {
+  hold(socket: AcceptedSocket, unixPath: string | null): void {
     if (this.#held.length >= this.#pooler.settings.maxClientConn) {
       socket.destroy();
       return;
     }
-    socket.on('error', ignore);
+    if (!(socket instanceof RawSocket)) {
+      socket.on('error', ignore);
+    }
     this.#held.push({ socket, unixPath });
   }
 
@@ -119,7 +121,9 @@ export class Suspension {
       server.endSuspension();
     }
     for (const { socket, unixPath } of this.#held.splice(0)) {
-      socket.off('error', ignore);
+      if (!(socket instanceof RawSocket)) {
+        socket.off('error', ignore);
+      }
       if (!socket.destroyed) {
         this.#pooler.accept(socket, unixPath);
       }

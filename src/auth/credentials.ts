@@ -223,10 +223,11 @@ export class Credentials {
   }
 
   #accountOf(user: string, answer: FoundUser | UnknownUser | null): Account {
-    const ofFile = { user, name: user, isAsked: false };
     switch (answer?.kind) {
-      case undefined:
-        return { ...ofFile, secret: this.#secretOf(user), isKnown: this.isKnown(user) };
+      case undefined: {
+        const isKnown = this.isKnown(user);
+        return { user, name: user, secret: this.#secretOf(user), isKnown, isAsked: false };
+      }
       case 'found':
         return { user, name: answer.name, secret: answer.secret, isKnown: true, isAsked: true };
       case 'unknown':

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { dropOldest } from './drop-oldest.ts';
 
 /** The word that stands for the unix socket where lists of addresses allow it. */
 export const UNIX_WORD = 'unix';
@@ -8,6 +9,9 @@ const MAPPED_PREFIX = '::ffff:';
 
 /** Leading bits of an IPv6 address that one customer of a network has. */
 const SITE_GROUPS = 4;
+
+/** Most addresses that a list remembers its verdict of: to look one up costs as much as a login. */
+const MAX_VERDICTS = 1000;
 
 /** An entry of a list of addresses, read. */
 interface Network {
@@ -47,6 +51,9 @@ export function checkNetworkOrUnix(text: string): string | null {
  * @source RFC 4291, "IPv4-Mapped IPv6 Address"
  */
 export function plainAddress(address: string): string {
+  if (!address.includes(':')) {
+    return address;
+  }
   const tail = address.toLowerCase().startsWith(MAPPED_PREFIX)
     ? address.slice(MAPPED_PREFIX.length)
     : '';
@@ -67,7 +74,7 @@ export function plainAddress(address: string): string {
  */
 export function originOf(address: string): string {
   const plain = plainAddress(address);
-  if (isIP(plain) !== 6) {
+  if (!plain.includes(':') || isIP(plain) !== 6) {
     return plain;
   }
   const [head = '', tail = ''] = plain.split('%', 1).join('').toLowerCase().split('::');
@@ -85,6 +92,7 @@ export class AddressList {
   /** Whether the word `unix` is in the list. */
   readonly hasUnix: boolean;
   readonly #networks = new BlockList();
+  readonly #verdicts = new Map<string, boolean>();
 
   /** @param entries - as {@link checkNetworkOrUnix} accepts them; others are left out. */
   constructor(entries: readonly string[]) {
@@ -99,8 +107,15 @@ export class AddressList {
 
   /** Whether an address is in one of the networks. Text that is no address is in none. */
   has(address: string): boolean {
+    const known = this.#verdicts.get(address);
+    if (known !== undefined) {
+      return known;
+    }
     const plain = plainAddress(address).split('%', 1).join('');
     const version = isIP(plain);
-    return version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+    const isIn = version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+    this.#verdicts.set(address, isIn);
+    dropOldest(this.#verdicts, MAX_VERDICTS);
+    return isIn;
   }
 }

@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { describeFault } from '../base/describe-fault.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { PeerCredential } from '../net/peer-credential.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import { SocketStream } from '../net/socket-stream.ts';
 import type { StreamHandler } from '../net/stream-handler.ts';
 import type { StreamOutput } from '../net/stream-output.ts';
@@ -80,7 +80,7 @@ export class ClientConnection implements ClientEnd, StreamHandler {
 
   constructor(
     id: number,
-    accepted: Socket,
+    accepted: AcceptedSocket,
     unixPath: string | null,
     host: ClientHost,
     peer: PeerCredential | null = null,

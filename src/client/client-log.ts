@@ -52,14 +52,14 @@ export function logLoginAttempt(
   { logger, settings }: { readonly logger: Logger; readonly settings: Settings },
   plan: LoginPlan,
 ): void {
-  const who = clientLogFields(client, settings);
   if (settings.logConnections) {
     const replication = replicationWord(client.replication);
     const tls = client.security.isSecure ? client.security.text : 'no';
+    const who = clientLogFields(client, settings);
     logger.info('client_login_attempted', { ...who, tls, replication });
   }
   if (isUnknownUser(plan)) {
-    logger.info('user_unknown', who);
+    logger.info('user_unknown', clientLogFields(client, settings));
   }
 }
 

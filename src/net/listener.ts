@@ -2,6 +2,7 @@ import net from 'node:net';
 import { abstractToListenOn } from './abstract-socket.ts';
 import type { NativeCalls } from './native-calls.ts';
 import { descriptorOf } from './raw-handle.ts';
+import { acceptRaw, type AcceptedSocket } from './raw-socket.ts';
 import { setDeferAccept } from './socket-options.ts';
 import {
   grantAccess,
@@ -39,8 +40,8 @@ export type ListenTarget =
 /** How to listen. */
 export interface ListenOptions {
   readonly backlog: number;
-  /** Gets each accepted socket, paused: nothing has been read from it. */
-  readonly onAccept: (socket: net.Socket) => void;
+  /** Gets each accepted socket: nothing has been read from it. */
+  readonly onAccept: (socket: AcceptedSocket) => void;
   /** A connection could not be accepted. */
   readonly onAcceptError: (error: Error) => void;
 }
@@ -82,6 +83,7 @@ export class Listener {
       const listen = (): void => {
         server.listen({ ...whereToListen(target, path), backlog: options.backlog }, () => {
           server.off('error', reject);
+          acceptRaw(server, options.onAccept);
           server.on('error', options.onAcceptError);
           resolve();
         });

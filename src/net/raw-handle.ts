@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts';
 /**
  * HOT PATH: guarded by `npm run bench`.
  *
- * The one file that touches Node internals: the stream handle under a `net.Socket`. Reading by
+ * Where Node internals are touched, with raw-socket.ts: the stream handle under a `net.Socket`. Reading by
  * `handle.onread` into a buffer of our own and writing by `handle.writeBuffer` skip the stream
  * classes, which cost more than everything else that maitred does for a transaction. All of it is
  * looked for first ({@link rawHandleOf}); where anything is missing, {@link SocketStream} uses the
@@ -21,6 +21,9 @@ export interface WriteRequest {
   /** Negative while no write is under way. */
   getAsyncId?(): number;
 }
+
+/** A request object of the end of writing; kept alive by Node until it has been done. */
+export type ShutdownRequest = object;
 
 /** The part of a TCP or pipe handle that is used. */
 export interface RawHandle {
@@ -48,6 +51,7 @@ export interface RawReader {
 
 interface StreamBinding {
   readonly WriteWrap: new () => WriteRequest;
+  readonly ShutdownWrap: new () => ShutdownRequest;
   /** Shared with C++: results of the last call. */
   readonly streamBaseState: Int32Array;
   readonly kReadBytesOrError: number;
@@ -63,6 +67,7 @@ function findBinding(): StreamBinding | null {
     const found = legacy.binding?.('stream_wrap');
     const isComplete =
       typeof found?.WriteWrap === 'function' &&
+      typeof found.ShutdownWrap === 'function' &&
       found.streamBaseState instanceof Int32Array &&
       typeof found.kReadBytesOrError === 'number' &&
       typeof found.kLastWriteWasAsync === 'number';
@@ -75,6 +80,7 @@ function findBinding(): StreamBinding | null {
 
 const binding = findBinding();
 const WriteWrap = binding?.WriteWrap;
+const ShutdownWrap = binding?.ShutdownWrap;
 const state = binding?.streamBaseState ?? new Int32Array(1);
 const RESULT_INDEX = binding?.kReadBytesOrError ?? 0;
 const ASYNC_INDEX = binding?.kLastWriteWasAsync ?? 0;
@@ -85,6 +91,12 @@ const METHODS = ['readStart', 'readStop', 'useUserBuffer', 'writeBuffer'] as con
 export function makeWriteRequest(): WriteRequest {
   assert(WriteWrap !== undefined, 'a raw handle is found only where it can be written to');
   return new WriteWrap();
+}
+
+/** Makes the request object of the end of writing. Only where {@link rawHandleOf} has found something. */
+export function makeShutdownRequest(): ShutdownRequest {
+  assert(ShutdownWrap !== undefined, 'a raw handle is found only where it can be ended');
+  return new ShutdownWrap();
 }
 
 /** Whether the last write of all has gone on after its call. */

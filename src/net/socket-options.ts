@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
 import type { NativeCalls } from './native-calls.ts';
 import { descriptorOf } from './raw-handle.ts';
+import type { AcceptedSocket } from './raw-socket.ts';
 
 /** Numbers of Linux. @source Linux, socket.h of asm-generic and tcp.h */
 const SOL_SOCKET = 1;
@@ -36,7 +36,7 @@ export interface SocketSettings {
  * @source PgBouncer's tune_socket: the keepalive values count only while keepalive is on.
  */
 export function tuneConnection(
-  socket: Socket,
+  socket: AcceptedSocket,
   settings: SocketSettings,
   calls: NativeCalls | null,
 ): void {

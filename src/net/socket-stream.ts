@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { getSystemErrorName } from 'node:util';
+import { assert } from '../base/assert.ts';
 import { ViewCache } from '../base/view-cache.ts';
 import { openSocket } from './abstract-socket.ts';
 import { sharedReadBuffer, takeReadBuffer } from './read-buffers.ts';
@@ -13,6 +14,7 @@ import {
   type RawHandle,
   type RawReader,
 } from './raw-handle.ts';
+import { RawSocket, type AcceptedSocket, type RawSocketOwner } from './raw-socket.ts';
 import {
   leaveClose,
   readPublicly,
@@ -30,10 +32,12 @@ import { StreamOutput, type OutputOwner } from './stream-output.ts';
  * One TCP or unix socket as a stream of borrowed chunks, and its ends. A client's socket reads into a
  * buffer that all clients share, a server's into a buffer of its own.
  */
-export class SocketStream implements RawReader, RestingStream, OutputOwner, SocketOwner {
+export class SocketStream
+  implements RawReader, RestingStream, OutputOwner, SocketOwner, RawSocketOwner
+{
   /** The writing half. */
   readonly output: StreamOutput;
-  #socket: net.Socket;
+  #socket: AcceptedSocket;
   readonly #handler: StreamHandler;
   /** Direct access to the socket; null until connected, and where it is not to be had. */
   #handle: RawHandle | null = null;
@@ -56,16 +60,20 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
   #isResting = false;
   #error: Error | null = null;
 
-  private constructor(socket: net.Socket, handler: StreamHandler, readBuffer: Buffer) {
+  private constructor(socket: AcceptedSocket, handler: StreamHandler, readBuffer: Buffer) {
     this.#socket = socket;
     this.#handler = handler;
     this.#readBuffer = readBuffer;
     this.output = new StreamOutput(this);
-    watchEnds(socket, this);
+    if (socket instanceof RawSocket) {
+      socket.owner = this;
+    } else {
+      watchEnds(socket, this);
+    }
   }
 
-  /** Takes over a socket accepted by a server made with `pauseOnConnect`. Reading starts at once. */
-  static adopt(accepted: net.Socket, handler: StreamHandler): SocketStream {
+  /** Takes over an accepted socket, unread; of a server made with `pauseOnConnect`. Reading starts at once. */
+  static adopt(accepted: AcceptedSocket, handler: StreamHandler): SocketStream {
     const stream = new SocketStream(accepted, handler, sharedReadBuffer);
     stream.#begin();
     return stream;
@@ -90,11 +98,13 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
     const socket = this.#socket;
     const handle = rawHandleOf(socket);
     if (handle === null) {
-      readPublicly(socket);
+      readPublicly(this.publicSocket);
       return;
     }
-    // The socket's own reading must not start beside ours.
-    socket.pause();
+    if (!(socket instanceof RawSocket)) {
+      // The socket's own reading must not start beside ours.
+      socket.pause();
+    }
     this.#handle = handle;
     this.output.use(handle);
     readInto(handle, this.#readBuffer, this);
@@ -110,13 +120,7 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
    */
   startTls(begin: (socket: net.Socket) => TLSSocket, hello: Buffer | null): void {
     this.output.beginTls();
-    const plain = this.#socket;
-    if (this.#handle === null) {
-      stopReadingPublicly(plain);
-    } else {
-      leaveReading(this.#handle);
-      this.#handle = null;
-    }
+    const plain = this.#leavePlain();
     leaveClose(plain);
     if (hello !== null) {
       plain.unshift(hello);
@@ -126,6 +130,23 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
     watchEnds(secured, this);
     watchHandshake(secured);
     this.#beginTls(secured);
+  }
+
+  /** Stops reading in the clear. @returns the socket, for the stream classes of Node. */
+  #leavePlain(): net.Socket {
+    const handle = this.#handle;
+    this.#handle = null;
+    if (this.#socket instanceof RawSocket) {
+      const socket = this.#socket.toSocket();
+      watchEnds(socket, this);
+      return socket;
+    }
+    if (handle === null) {
+      stopReadingPublicly(this.#socket);
+    } else {
+      leaveReading(handle);
+    }
+    return this.#socket;
   }
 
   #beginTls(socket: TLSSocket): void {
@@ -193,7 +214,7 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
     if (!this.#isPaused && !this.#isClosed) {
       this.#isPaused = true;
       if (this.#handle === null) {
-        this.#socket.pause();
+        this.publicSocket.pause();
       } else {
         this.#isHolding = this.output.isRawTls;
         this.#handle.readStop();
@@ -206,7 +227,7 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
     if (this.#isPaused && !this.#isClosed) {
       this.#isPaused = false;
       if (this.#handle === null) {
-        this.#socket.resume();
+        this.publicSocket.resume();
       } else if (this.#isHolding && (this.#held.length > 0 || this.#isEndHeld)) {
         // Whoever resumes expects nothing to come before it is done.
         queueMicrotask(() => {
@@ -298,7 +319,13 @@ export class SocketStream implements RawReader, RestingStream, OutputOwner, Sock
   }
 
   /** The socket below, for its options alone. */
-  get socket(): net.Socket {
+  get socket(): AcceptedSocket {
+    return this.#socket;
+  }
+
+  /** For the output only, without direct access. */
+  get publicSocket(): net.Socket {
+    assert(!(this.#socket instanceof RawSocket), 'a raw socket has a handle');
     return this.#socket;
   }
 

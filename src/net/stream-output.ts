@@ -26,7 +26,7 @@ function replaceScratch(): void {
 /** The stream that an output belongs to. */
 export interface OutputOwner {
   /** Where writes go to without direct access. */
-  readonly socket: Socket;
+  readonly publicSocket: Socket;
   /** All that was written has been taken, after a `write` that returned `false`. */
   onDrained(): void;
   /** All that was written before the end has been taken: it can be told to the peer. */
@@ -134,7 +134,7 @@ export class StreamOutput {
     }
     const writer = this.#tlsWriter;
     if (writer === null) {
-      return this.#owner.socket.write(chunk);
+      return this.#owner.publicSocket.write(chunk);
     }
     const pending = writer.write(chunk);
     if (pending < 0) {
@@ -194,7 +194,7 @@ export class StreamOutput {
       return this.#rawPendingBytes;
     }
     // TLS has made something else of them.
-    return this.#tlsWriter === null ? this.#owner.socket.writableLength : 0;
+    return this.#tlsWriter === null ? this.#owner.publicSocket.writableLength : 0;
   }
 
   /** Bytes written that the kernel has not taken yet. */

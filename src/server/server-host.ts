@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import type { ServerCredential } from '../auth/credentials.ts';
 import type { Secret } from '../auth/secret.ts';
 import type { Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import type { ServerTls } from '../net/tls-upgrade.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import type { LinkHost } from '../relay/link-host.ts';
@@ -47,7 +47,7 @@ export interface ServerHost {
   readonly serverTls: ServerTls | null;
   readonly serverCredentials: CredentialPort;
   /** Gives the socket of a TCP connection that stands its options. */
-  tune(socket: Socket): void;
+  tune(socket: AcceptedSocket): void;
   /** Sends a cancel request to the server process behind `server`. */
   cancel(server: ServerConnection): void;
 }

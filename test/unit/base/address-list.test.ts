@@ -94,6 +94,19 @@ describe('originOf', () => {
   });
 });
 
+describe('AddressList asked more than once', () => {
+  it('says the same, also after thousands of others', () => {
+    const list = new AddressList(['10.0.0.0/8']);
+    const verdicts = (): boolean[] => ['10.1.2.3', '11.1.2.3', 'x'].map((text) => list.has(text));
+    expect(verdicts()).toEqual([true, false, false]);
+    expect(verdicts()).toEqual([true, false, false]);
+    for (let i = 0; i < 3000; i++) {
+      expect(list.has(`10.2.${String(i >> 8)}.${String(i & 255)}`)).toBe(true);
+    }
+    expect(verdicts()).toEqual([true, false, false]);
+  });
+});
+
 describe('plainAddress', () => {
   it.each([
     ['::FFFF:1.2.3.4', '1.2.3.4'],
