@@ -71,15 +71,10 @@ interface Shared {
   verbose: number;
   format: LogFormat;
   lostLineCount: number;
-  /** Offers an event as bare text. */
-  readonly offerText: (level: Level, parts: MessageParts) => void;
+  /** Offers an event as bare text. @param parts - called only when somebody wants it. */
+  readonly offerText: (level: Level, parts: () => MessageParts) => void;
   /** Writes a line of the text format. */
-  readonly writeText: (
-    level: Level,
-    event: LogEvent,
-    fields: Record<string, unknown>,
-    message: string | undefined,
-  ) => void;
+  readonly writeText: (level: Level, parts: MessageParts) => void;
 }
 
 /**
@@ -105,13 +100,13 @@ export function createLogger(options: LoggerOptions): RootLogger {
     lostLineCount: 0,
     offerText: (level, parts) => {
       try {
-        destination.writeText?.(level, () => pgbouncerMessage(parts));
+        destination.writeText?.(level, () => pgbouncerMessage(parts()));
       } catch {
         // There is no better place to report it to.
         shared.lostLineCount += 1;
       }
     },
-    writeText: (level, event, fields, message) => {
+    writeText: (level, { event, fields, message }) => {
       write(pgbouncerLine({ level, event, fields, message, wallMs: clock.wallMs(), pid }));
     },
   };
@@ -168,14 +163,16 @@ function wrap(target: PinoLogger, bound: Record<string, unknown>, shared: Shared
   const at =
     (level: Level): LogFunction =>
     (event, fields, message) => {
-      const clean = sanitizeFields(fields);
       const text = message === undefined ? undefined : cutText(message);
-      shared.offerText(level, { event, fields: { ...bound, ...clean }, message: text });
+      const parts = (): MessageParts => {
+        return { event, fields: { ...bound, ...sanitizeFields(fields) }, message: text };
+      };
+      shared.offerText(level, parts);
       if (shared.format === 'pgbouncer') {
-        shared.writeText(level, event, { ...bound, ...clean }, text);
+        shared.writeText(level, parts());
         return;
       }
-      const line = { event, ...clean };
+      const line = sanitizeFields(fields, { event });
       const write = level === 'noise' ? 'trace' : level;
       if (text === undefined) {
         target[write](line);

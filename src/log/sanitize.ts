@@ -1,3 +1,5 @@
+import { dropOldest } from '../base/drop-oldest.ts';
+
 /** What stands in a log line where a secret would. */
 export const REDACTED = '[redacted]';
 /** Longest string value in a log line, in UTF-16 units; the rest is cut off. */
@@ -5,6 +7,8 @@ export const MAX_LOGGED_CHARS = 2048;
 
 const MAX_DEPTH = 4;
 const MAX_ENTRIES = 100;
+/** Names of fields that are remembered: nearly all are written in the source. */
+const MAX_REMEMBERED_NAMES = 1000;
 
 /** Names without `_` and `-`, in lower case. */
 const SECRET_NAMES: ReadonlySet<string> = new Set([
@@ -49,13 +53,42 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set([
  * property of `Object.prototype`, gets a `_` behind.
  *
  * Never throws, also not for getters that do.
+ *
+ * @param clean - what the copy is put into, and what is returned.
  */
-export function sanitizeFields(fields: object): Record<string, unknown> {
-  const entries = copyEntries(fields, 0).map(([name, value]): [string, unknown] => [
-    isReserved(name) ? `${name}_` : name,
-    value,
-  ]);
-  return Object.fromEntries(entries);
+export function sanitizeFields(
+  fields: object,
+  clean: Record<string, unknown> = {},
+): Record<string, unknown> {
+  for (const name of namesOf(fields)) {
+    const { topName, isSecret } = traitsOf(name);
+    clean[topName] = isSecret ? REDACTED : copyProperty(fields, name, 0);
+  }
+  return clean;
+}
+
+/** What is done with a field of a name. */
+interface NameTraits {
+  /** How it is called at the top of a line. */
+  readonly topName: string;
+  readonly isSecret: boolean;
+}
+
+const knownTraits = new Map<string, NameTraits>();
+
+function traitsOf(name: string): NameTraits {
+  const known = knownTraits.get(name);
+  if (known !== undefined) {
+    return known;
+  }
+  const written = cutText(name);
+  const topName = isReserved(written) ? `${written}_` : written;
+  const traits = { topName, isSecret: isSecretName(name) };
+  if (name.length <= MAX_LOGGED_CHARS) {
+    knownTraits.set(name, traits);
+    dropOldest(knownTraits, MAX_REMEMBERED_NAMES);
+  }
+  return traits;
 }
 
 /** Cuts `text` to {@link MAX_LOGGED_CHARS}. */
@@ -73,18 +106,19 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAMES.has(name.toLowerCase().replaceAll(/[_-]/g, ''));
 }
 
+function namesOf(value: object): string[] {
+  const names = Object.keys(value);
+  return names.length > MAX_ENTRIES ? names.slice(0, MAX_ENTRIES) : names;
+}
+
 function copyEntries(value: object, depth: number): [string, unknown][] {
-  const entries: [string, unknown][] = [];
-  for (const name of Object.keys(value).slice(0, MAX_ENTRIES)) {
-    entries.push([cutText(name), copyProperty(value, name, depth)]);
-  }
-  return entries;
+  return namesOf(value).map((name) => [
+    cutText(name),
+    traitsOf(name).isSecret ? REDACTED : copyProperty(value, name, depth),
+  ]);
 }
 
 function copyProperty(holder: object, name: string, depth: number): unknown {
-  if (isSecretName(name)) {
-    return REDACTED;
-  }
   try {
     return copyValue((holder as Record<string, unknown>)[name], depth + 1);
   } catch (error) {

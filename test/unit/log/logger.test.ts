@@ -164,6 +164,24 @@ describe('createLogger', () => {
     expect(last()).toMatchObject({ [name]: REDACTED, a: { b: [{ [name]: REDACTED }] } });
   });
 
+  it('knows secrets and its own names after thousands of others', () => {
+    const { logger, last } = capture();
+    const check = (): void => {
+      logger.info('stats', { password: 'x', pid: 1, __proto__: 1, user: 'bob' });
+      expect(last()).toEqual({
+        ...{ level: 'info', time: '2026-01-02T03:04:05.006Z', pid: 42, event: 'stats' },
+        ...{ password: REDACTED, pid_: 1, user: 'bob' },
+      });
+    };
+    check();
+    for (let i = 0; i < 3000; i++) {
+      logger.info('stats', { [`name${String(i)}`]: i, [`secret-${'_'.repeat(i)}`]: i });
+      expect(last()).toMatchObject({ [`name${String(i)}`]: i });
+      expect(Object.values(last())).toContain(i < MAX_LOGGED_CHARS - 7 ? REDACTED : i);
+    }
+    check();
+  });
+
   it('counts bytes instead of showing them', () => {
     const { logger, last } = capture();
     logger.info('stats', { data: Buffer.from('hush'), list: [new Uint8Array(3)] });
