@@ -111,6 +111,13 @@ export function listScenarios(sizes) {
       }),
     ),
     overTls(
+      pgbenchScenario('simple-100', sizes, {
+        script: 'select',
+        protocol: 'simple',
+        clients: 100,
+      }),
+    ),
+    overTls(
       pgbenchScenario('connect', sizes, {
         script: 'select',
         protocol: 'simple',

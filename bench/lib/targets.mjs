@@ -27,6 +27,7 @@ export const TARGETS = [
   absolute('scram-logins', 'loginsPerSecond', 'at-least', 490),
   absolute('scram-logins', 'p99Growth', 'below', 2),
   ratio('tls-simple-20', 'cpuUs', 'at-most', [1.3, 1.3]),
+  ratio('tls-simple-100', 'cpuUs', 'at-most', [1.3, 1.3]),
   ratio('tls-connect', 'tps', 'at-least', [0.7, 0.7]),
   ratio('tls-copy-out', 'mbPerSecond', 'at-least', [1, 1]),
   absolute('idle', 'rssPerClientKb', 'at-most', 8),
