@@ -53,7 +53,7 @@ export class LoginLine<K> {
       return false;
     }
     this.#dropStalled(nowMs);
-    if (this.#isFull || this.#waiting.size > 0) {
+    if (this.#isFull() || this.#waiting.size > 0) {
       this.#waiting.add(login);
       return false;
     }
@@ -83,7 +83,7 @@ export class LoginLine<K> {
     this.#pump();
   }
 
-  get #isFull(): boolean {
+  #isFull(): boolean {
     const limit = this.#options.limit();
     return limit > 0 && this.#inFlight.size >= limit;
   }
@@ -105,7 +105,7 @@ export class LoginLine<K> {
     this.#isPumping = true;
     try {
       for (const login of this.#waiting) {
-        if (this.#isFull) {
+        if (this.#isFull()) {
           return;
         }
         this.#waiting.delete(login);

@@ -195,7 +195,7 @@ export class ClientLogin {
 
   #onStartupBytes(chunk: Buffer): void {
     const held = this.#startupBytes;
-    if (held === null && chunk[0] === TLS_HANDSHAKE && this.#mayStartTlsDirectly) {
+    if (held === null && chunk[0] === TLS_HANDSHAKE && this.#mayStartTlsDirectly()) {
       this.#hasAskedForSsl = true;
       this.#port.startTls(Buffer.from(chunk));
       return;
@@ -215,7 +215,7 @@ export class ClientLogin {
   }
 
   /** With the very first byte of the connection only. */
-  get #mayStartTlsDirectly(): boolean {
+  #mayStartTlsDirectly(): boolean {
     return !this.#hasAskedForSsl && !this.#hasAskedForGss && this.#port.security.isOffered;
   }
 

@@ -73,30 +73,30 @@ export class RawSocket {
 
   /** Undefined for a unix socket, and when the connection broke before this was asked for. */
   get remoteAddress(): string | undefined {
-    return this.#peer.address;
+    return this.#peer().address;
   }
 
   /** As {@link remoteAddress}. */
   get remotePort(): number | undefined {
-    return this.#peer.port;
+    return this.#peer().port;
   }
 
   /** As {@link remoteAddress}. */
   get remoteFamily(): string | undefined {
-    return this.#peer.family;
+    return this.#peer().family;
   }
 
   /** As {@link remoteAddress}. */
   get localAddress(): string | undefined {
-    return this.#local.address;
+    return this.#local().address;
   }
 
   /** As {@link remoteAddress}. */
   get localPort(): number | undefined {
-    return this.#local.port;
+    return this.#local().port;
   }
 
-  get #peer(): Partial<AddressInfo> {
+  #peer(): Partial<AddressInfo> {
     if (this.#remote === null) {
       const found = {};
       this.#handle.getpeername?.(found);
@@ -105,7 +105,7 @@ export class RawSocket {
     return this.#remote;
   }
 
-  get #local(): Partial<AddressInfo> {
+  #local(): Partial<AddressInfo> {
     if (this.#isDestroyed) {
       return NOWHERE;
     }

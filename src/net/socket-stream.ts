@@ -283,7 +283,7 @@ export class SocketStream
     }
     if (this.#readBuffer !== sharedReadBuffer) {
       this.#bulkBytes = countBulk(this.#bulkBytes, bytes, this.#readBuffer.length);
-      if (this.#bulkBytes < 0 && !this.output.isRawTls && this.#isTcp) {
+      if (this.#bulkBytes < 0 && !this.output.isRawTls && this.#isTcp()) {
         this.#rest();
       }
     }
@@ -309,7 +309,7 @@ export class SocketStream
   // ---- ends ----
 
   /** A unix socket's buffer is small and never grows: a rest would make its sender wait. */
-  get #isTcp(): boolean {
+  #isTcp(): boolean {
     return this.#socket.remoteFamily !== undefined;
   }
 

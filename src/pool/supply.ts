@@ -19,7 +19,7 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
     this.#host = host;
   }
 
-  get #budget(): Budget {
+  #budget(): Budget {
     return this.#pool.purpose === 'clients' ? this.#host.budget : this.#host.authBudget;
   }
 
@@ -45,7 +45,7 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
 
   /** A server connection is gone: gives its permit back. */
   releasePermit(): void {
-    this.#budget.release(this.#pool);
+    this.#budget().release(this.#pool);
   }
 
   /**
@@ -65,9 +65,9 @@ export class Supply<C extends PoolClient<C, S>, S extends PoolServer<C, S>> {
     if (fromReserve && !this.#mayUseReserve()) {
       return;
     }
-    if (this.#budget.acquire(pool) !== null) {
+    if (this.#budget().acquire(pool) !== null) {
       host.blockedPools.add(pool);
-      if (!mayEvict || !host.evictFor(pool) || this.#budget.acquire(pool) !== null) {
+      if (!mayEvict || !host.evictFor(pool) || this.#budget().acquire(pool) !== null) {
         return;
       }
       host.blockedPools.delete(pool);
