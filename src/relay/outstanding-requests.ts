@@ -56,10 +56,11 @@ export class OutstandingRequests {
   #isSkippingToSync = false;
   #isUnclear = false;
   /**
-   * A simple query was sent behind messages of the extended protocol without a Sync between them.
-   * PostgreSQL (18 at least) fails the next query after that, whoever sends it, with XX000.
+   * Something was sent that the server takes amiss once it has answered everything, whoever uses it
+   * then: a simple query behind messages of the extended protocol without a Sync between them, after
+   * which PostgreSQL (18 at least) fails the next query with XX000; or see {@link onLongCopyEnd}.
    */
-  #isMixed = false;
+  #isSpoiled = false;
   /** Extended-protocol messages have been sent since the last Sync: a transaction may be open. */
   #isSyncMissing = false;
 
@@ -108,7 +109,7 @@ export class OutstandingRequests {
 
   /** Whether another client may use the server connection once it owes nothing. */
   get isReusable(): boolean {
-    return !this.#isUnclear && !this.#isMixed;
+    return !this.#isUnclear && !this.#isSpoiled;
   }
 
   /** Whether the oldest request owed is one of maitred's own. */
@@ -126,7 +127,7 @@ export class OutstandingRequests {
     this.#swallowedSyncs = 0;
     this.#isSkippingToSync = false;
     this.#isUnclear = false;
-    this.#isMixed = false;
+    this.#isSpoiled = false;
     this.#isSyncMissing = false;
   }
 
@@ -182,7 +183,7 @@ export class OutstandingRequests {
         this.#ring.push(code);
         if (code === F.Query || code === F.FunctionCall) {
           this.#readyOwed++;
-          this.#isMixed ||= this.#isSyncMissing;
+          this.#isSpoiled ||= this.#isSyncMissing;
           this.#isSyncMissing = false;
         } else {
           this.#isSyncMissing = true;
@@ -192,13 +193,23 @@ export class OutstandingRequests {
 
   /**
    * Records a Flush with a body, which belongs to the extended protocol and fails: the server ignores
-   * what follows up to Sync, whoever sends it.
+   * what follows up to Sync, whoever sends it. A COPY IN swallows it, unless it has failed by itself.
    */
   onBrokenFlush(): void {
-    if (!this.#isCopyIn && !this.#isSkippingToSync) {
+    if (this.#isCopyIn) {
+      this.#isUnclear = true;
+    } else if (!this.#isSkippingToSync) {
       this.#ring.push(F.Flush);
       this.#isSyncMissing = true;
     }
+  }
+
+  /**
+   * Records that the CopyDone or CopyFail sent last is longer than `MAX_SHORT_MESSAGE_BYTES`. It has no
+   * reply, but the server closes the connection when it reads it.
+   */
+  onLongCopyEnd(): void {
+    this.#isSpoiled = true;
   }
 
   #onSync(code: number): void {
