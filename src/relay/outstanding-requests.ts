@@ -1,5 +1,6 @@
 import { ByteRing } from '../base/byte-ring.ts';
 import { BackendCode as B, FrontendCode as F } from '../protocol/codes.ts';
+import { REPLY_EFFECTS, ReplyEffect } from './reply-effects.ts';
 
 /**
  * HOT PATH: guarded by `npm run bench`.
@@ -324,40 +325,31 @@ export class OutstandingRequests {
   #onReply(reply: number): number {
     const ring = this.#ring;
     this.#dropIgnoredCopyEnds();
-    if (ring.length === 0) {
-      return Disposition.Violation;
-    }
-    const head = ring.head;
+    const { head } = ring;
     const disposition = (head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
-    switch (head & CODE_MASK) {
-      case F.Query:
-        return this.#onReplyToQuery(reply, disposition);
-      case F.Execute:
-        return this.#onReplyToExecute(reply, disposition);
-      case F.Parse:
-        return this.#settle(reply === B.ParseComplete, disposition);
-      case F.Bind:
-        return this.#settle(reply === B.BindComplete, disposition);
-      case F.Close:
-        return this.#settle(reply === B.CloseComplete, disposition);
-      case F.Describe:
-        if (reply === B.ParameterDescription) {
-          return disposition;
-        }
-        return this.#settle(reply === B.RowDescription || reply === B.NoData, disposition);
-      case F.FunctionCall:
-        return reply === B.FunctionCallResponse ? disposition : Disposition.Violation;
+    switch (REPLY_EFFECTS[((head & CODE_MASK) << 8) | reply]!) {
+      case ReplyEffect.Part:
+        return disposition;
+      case ReplyEffect.End:
+        ring.shift();
+        return disposition;
+      case ReplyEffect.EndOfExecute:
+        this.#endCopy();
+        ring.shift();
+        return disposition;
+      case ReplyEffect.EndOfStatement:
+        this.#isStreamOver ||= this.#isCopyBoth;
+        this.#endCopy();
+        return disposition;
+      case ReplyEffect.CopyIn:
+        this.#beginCopyIn();
+        return disposition;
+      case ReplyEffect.CopyBoth:
+        this.#isCopyBoth = true;
+        return disposition;
       default:
         return Disposition.Violation;
     }
-  }
-
-  #settle(isExpected: boolean, disposition: number): number {
-    if (!isExpected) {
-      return Disposition.Violation;
-    }
-    this.#ring.shift();
-    return disposition;
   }
 
   /** The server has left a COPY in good order: what it was to swallow, it has swallowed. */
@@ -365,45 +357,6 @@ export class OutstandingRequests {
     this.#isCopyIn = false;
     this.#isCopyBoth = false;
     this.#swallowedSyncs = 0;
-  }
-
-  #onReplyToQuery(reply: number, disposition: number): number {
-    switch (reply) {
-      case B.CommandComplete:
-        this.#isStreamOver ||= this.#isCopyBoth;
-        this.#endCopy();
-        return disposition;
-      case B.RowDescription:
-      case B.EmptyQueryResponse:
-      case B.CopyOutResponse:
-        return disposition;
-      case B.CopyBothResponse:
-        this.#isCopyBoth = true;
-        return disposition;
-      case B.CopyInResponse:
-        this.#beginCopyIn();
-        return disposition;
-      default:
-        return Disposition.Violation;
-    }
-  }
-
-  #onReplyToExecute(reply: number, disposition: number): number {
-    switch (reply) {
-      case B.CommandComplete:
-      case B.PortalSuspended:
-      case B.EmptyQueryResponse:
-        this.#endCopy();
-        this.#ring.shift();
-        return disposition;
-      case B.CopyOutResponse:
-        return disposition;
-      case B.CopyInResponse:
-        this.#beginCopyIn();
-        return disposition;
-      default:
-        return Disposition.Violation;
-    }
   }
 
   /**

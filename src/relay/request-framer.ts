@@ -108,9 +108,4 @@ export class RequestFramer {
     this.#saved = null;
     return saved;
   }
-
-  /** The type byte of a header of which only a part has come; 0 when there is none. */
-  get savedCode(): number {
-    return this.savedBytes > 0 ? this.#saved![0]! : 0;
-  }
 }
