@@ -135,11 +135,6 @@ export class ClientLogin {
     this.#tools = tools;
   }
 
-  /** Whether the client has sent anything but requests for encryption. */
-  get hasStarted(): boolean {
-    return this.#authenticator !== null || this.#cancelPlan !== null;
-  }
-
   /** Where it stands. */
   get state(): LoginState {
     if (this.#isOver) {

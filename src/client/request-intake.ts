@@ -127,7 +127,8 @@ export class RequestIntake {
       return this.#skip(offset, length, end);
     }
     const isFlush = chunk[offset] === FrontendCode.Flush && length === 4;
-    const hasNoReply = kind === RequestKind.Copy || isFlush;
+    const isCopy = kind === RequestKind.CopyData || kind === RequestKind.CopyEnd;
+    const hasNoReply = isCopy || isFlush;
     if (this.#isDiscardingToSync || hasNoReply) {
       // Flush with nothing to flush, COPY data behind an error that ended the COPY: PostgreSQL
       // ignores them as well.

@@ -24,6 +24,11 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
   /** Replication clients without their server connection yet. */
   readonly replicationClients = new LinkedList<C>(ClientState.WaitingLogin);
 
+  /** Cancel requests that have not been sent yet, count. */
+  waitingCancels = 0;
+  /** Cancel requests on their way, count. */
+  activeCancels = 0;
+
   constructor(host: PoolHost<C, S>) {
     this.host = host;
   }
@@ -52,6 +57,11 @@ export class PoolMembers<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
       this.welcomeClients.length +
       this.replicationClients.length
     );
+  }
+
+  /** Whether it has neither clients nor server connections, nor cancel requests for any. */
+  get isEmpty(): boolean {
+    return this.clientCount + this.serverCount + this.waitingCancels + this.activeCancels === 0;
   }
 
   /** The lists of server connections, in the order of SHOW SERVERS. */

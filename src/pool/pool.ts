@@ -2,42 +2,23 @@ import { assert } from '../base/assert.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { PermitRequest } from './budget.ts';
 import type { Database, User } from './database.ts';
-import {
-  resolveAuthPoolSettings,
-  resolvePoolSettings,
-  type PoolSettings,
-} from './effective-settings.ts';
 import type { PoolClient, PoolServer } from './members.ts';
 import type { PoolHost } from './pool-host.ts';
-import { PoolMembers } from './pool-members.ts';
 import { PoolStats } from './pool-stats.ts';
+import { PoolTerms, type PoolPurpose } from './pool-terms.ts';
 import { reasonToCloseFree } from './retirement.ts';
 import { ClientState, ServerState } from './states.ts';
 import { Supply } from './supply.ts';
-
-/** Whom a pool serves: clients, or maitred itself where it asks for the secrets of users. */
-export type PoolPurpose = 'clients' | 'auth_query';
 
 /**
  * Server connections of one (database, user) pair and the clients that share them. Pure policy: it
  * opens no socket and reads no clock. State is list membership; only this class changes it.
  */
 export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
-  extends PoolMembers<C, S>
+  extends PoolTerms<C, S>
   implements PermitRequest
 {
-  readonly database: Database;
-  /** Who server connections log in as. */
-  readonly user: User;
-  readonly purpose: PoolPurpose;
-  limits: PoolSettings;
-
   readonly stats = new PoolStats();
-  /** Cancel requests that have not been sent yet, count. */
-  waitingCancels = 0;
-  /** Cancel requests on their way, count. */
-  activeCancels = 0;
-
   /** What servers of this pool report about themselves, by name; null before the first login. */
   welcome: ReadonlyMap<string, string> | null = null;
   /** Tracked parameter values that servers of this pool are known to accept, as `name=value`. */
@@ -55,58 +36,9 @@ export class Pool<C extends PoolClient<C, S>, S extends PoolServer<C, S>>
     user: User,
     purpose: PoolPurpose = 'clients',
   ) {
-    super(host);
+    super(host, database, user, purpose);
     this.#supply = new Supply(this, host);
-    this.database = database;
-    this.user = user;
-    this.purpose = purpose;
-    this.limits = this.#resolveLimits();
     this.lastUsedMs = host.nowMs();
-  }
-
-  /** Whether it has neither clients nor server connections, nor cancel requests for any. */
-  get isEmpty(): boolean {
-    return this.clientCount + this.serverCount + this.waitingCancels + this.activeCancels === 0;
-  }
-
-  #resolveLimits(): PoolSettings {
-    const { settings } = this.host;
-    return this.purpose === 'clients'
-      ? resolvePoolSettings(settings, this.database, this.user)
-      : resolveAuthPoolSettings(settings, this.database);
-  }
-
-  /** Takes over changed settings. */
-  applySettings(): void {
-    this.limits = this.#resolveLimits();
-  }
-
-  /** Whether it has as many server connections as it may have without the reserve. */
-  get isFull(): boolean {
-    const { poolSize } = this.limits;
-    return poolSize > 0 && this.serverCount >= poolSize;
-  }
-
-  /** Server connections beyond the size and the reserve, count: the size has been lowered. */
-  get excessCount(): number {
-    const { poolSize, reservePoolSize } = this.limits;
-    const excess = this.connectedCount - poolSize - reservePoolSize;
-    return poolSize > 0 && excess > 0 ? excess : 0;
-  }
-
-  /** Whether a shared limit, not this pool's own size, keeps it from opening a connection. */
-  get isBlockedByLimit(): boolean {
-    return this.host.blockedPools.has(this);
-  }
-
-  /** Whether PAUSE keeps this pool from handing out server connections. */
-  get isPaused(): boolean {
-    return this.host.isPaused || this.database.isPaused;
-  }
-
-  /** Whether PAUSE or SUSPEND keeps this pool from handing out server connections. */
-  get isHeld(): boolean {
-    return this.isPaused || this.host.isSuspended;
   }
 
   // ---- clients ----

@@ -79,6 +79,11 @@ export const PROTOCOL_3_2 = 0x00030002;
 export const HEADER_BYTES = 5;
 /** Largest startup packet accepted, as PostgreSQL's MAX_STARTUP_PACKET_LENGTH, in bytes. */
 export const MAX_STARTUP_PACKET_BYTES = 10_000;
+/**
+ * Longest message of a kind that is short by nature, by its length field: PostgreSQL 14 and later close
+ * the connection over a longer one, as their PQ_SMALL_MESSAGE_LIMIT, in bytes.
+ */
+export const MAX_SHORT_MESSAGE_BYTES = 10_000;
 /** Largest authentication message accepted, as PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH, in bytes. */
 export const MAX_AUTH_MESSAGE_BYTES = 65_535;
 

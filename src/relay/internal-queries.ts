@@ -83,6 +83,8 @@ export class InternalQueries {
       client.parameters,
       parameters,
       pool.acceptedValues,
+      // They come under the client_encoding of the client before.
+      pool.welcome?.get('server_encoding') === 'UTF8',
     );
     this.#keys = plan.keys;
     this.#values = client.parameters;

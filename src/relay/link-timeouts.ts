@@ -20,7 +20,8 @@ export function timeoutOf(link: Link, client: ClientEnd, nowMs: number): PoolerE
     // A stream of replication has no end by itself.
     return null;
   }
-  const { queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } = server.pool.limits;
+  const { poolMode, queryTimeoutMs, transactionTimeoutMs, idleTransactionTimeoutMs } =
+    server.pool.limits;
   const isHeld = internal.running === 'set_first';
   const queryStartMs = isHeld ? internal.heldSinceMs : client.queryStartMs;
   const xactStartMs = isHeld ? internal.heldSinceMs : client.xactStartMs;
@@ -31,7 +32,11 @@ export function timeoutOf(link: Link, client: ClientEnd, nowMs: number): PoolerE
   if (isOver(nowMs, xactStartMs, transactionTimeoutMs)) {
     return 'transactionTimeout';
   }
-  const isIdleInside = !isRunning && link.transactionStatus !== TransactionStatus.Idle;
+  // COPY data that nobody asked for begins no query, but keeps the server connection up to its end.
+  const isInside =
+    link.transactionStatus !== TransactionStatus.Idle ||
+    (poolMode !== 'session' && client.framer.bodyRemaining > 0);
+  const isIdleInside = !isRunning && isInside;
   return isIdleInside && isOver(nowMs, server.lastActivityMs, idleTransactionTimeoutMs)
     ? 'idleTransactionTimeout'
     : null;

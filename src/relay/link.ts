@@ -189,9 +189,14 @@ export class Link {
     } else if (
       isIdle &&
       poolMode !== 'session' &&
-      client.framer.isAtBoundary &&
+      client.framer.bodyRemaining === 0 &&
       this.#mayRelease()
     ) {
+      if (client.framer.savedBytes > 0) {
+        // The begin of a header has gone nowhere: who stalls there occupies no server connection.
+        const saved = client.framer.takeSaved();
+        client.keepRequest(saved, 0, saved.length);
+      }
       this.release(false);
     } else {
       this.requests.stopHoldingBack();

@@ -1,5 +1,6 @@
 import { ByteRing } from '../base/byte-ring.ts';
 import { BackendCode as B, FrontendCode as F } from '../protocol/codes.ts';
+import { REPLY_EFFECTS, ReplyEffect } from './reply-effects.ts';
 
 /**
  * HOT PATH: guarded by `npm run bench`.
@@ -56,10 +57,11 @@ export class OutstandingRequests {
   #isSkippingToSync = false;
   #isUnclear = false;
   /**
-   * A simple query was sent behind messages of the extended protocol without a Sync between them.
-   * PostgreSQL (18 at least) fails the next query after that, whoever sends it, with XX000.
+   * Something was sent that the server takes amiss once it has answered everything, whoever uses it
+   * then: a simple query behind messages of the extended protocol without a Sync between them, after
+   * which PostgreSQL (18 at least) fails the next query with XX000; or see {@link onLongCopyEnd}.
    */
-  #isMixed = false;
+  #isSpoiled = false;
   /** Extended-protocol messages have been sent since the last Sync: a transaction may be open. */
   #isSyncMissing = false;
 
@@ -108,7 +110,7 @@ export class OutstandingRequests {
 
   /** Whether another client may use the server connection once it owes nothing. */
   get isReusable(): boolean {
-    return !this.#isUnclear && !this.#isMixed;
+    return !this.#isUnclear && !this.#isSpoiled;
   }
 
   /** Whether the oldest request owed is one of maitred's own. */
@@ -126,7 +128,7 @@ export class OutstandingRequests {
     this.#swallowedSyncs = 0;
     this.#isSkippingToSync = false;
     this.#isUnclear = false;
-    this.#isMixed = false;
+    this.#isSpoiled = false;
     this.#isSyncMissing = false;
   }
 
@@ -182,7 +184,7 @@ export class OutstandingRequests {
         this.#ring.push(code);
         if (code === F.Query || code === F.FunctionCall) {
           this.#readyOwed++;
-          this.#isMixed ||= this.#isSyncMissing;
+          this.#isSpoiled ||= this.#isSyncMissing;
           this.#isSyncMissing = false;
         } else {
           this.#isSyncMissing = true;
@@ -192,13 +194,23 @@ export class OutstandingRequests {
 
   /**
    * Records a Flush with a body, which belongs to the extended protocol and fails: the server ignores
-   * what follows up to Sync, whoever sends it.
+   * what follows up to Sync, whoever sends it. A COPY IN swallows it, unless it has failed by itself.
    */
   onBrokenFlush(): void {
-    if (!this.#isCopyIn && !this.#isSkippingToSync) {
+    if (this.#isCopyIn) {
+      this.#isUnclear = true;
+    } else if (!this.#isSkippingToSync) {
       this.#ring.push(F.Flush);
       this.#isSyncMissing = true;
     }
+  }
+
+  /**
+   * Records that the CopyDone or CopyFail sent last is longer than `MAX_SHORT_MESSAGE_BYTES`. It has no
+   * reply, but the server closes the connection when it reads it.
+   */
+  onLongCopyEnd(): void {
+    this.#isSpoiled = true;
   }
 
   #onSync(code: number): void {
@@ -313,40 +325,31 @@ export class OutstandingRequests {
   #onReply(reply: number): number {
     const ring = this.#ring;
     this.#dropIgnoredCopyEnds();
-    if (ring.length === 0) {
-      return Disposition.Violation;
-    }
-    const head = ring.head;
+    const { head } = ring;
     const disposition = (head & SKIP_BIT) !== 0 ? Disposition.Skip : Disposition.Forward;
-    switch (head & CODE_MASK) {
-      case F.Query:
-        return this.#onReplyToQuery(reply, disposition);
-      case F.Execute:
-        return this.#onReplyToExecute(reply, disposition);
-      case F.Parse:
-        return this.#settle(reply === B.ParseComplete, disposition);
-      case F.Bind:
-        return this.#settle(reply === B.BindComplete, disposition);
-      case F.Close:
-        return this.#settle(reply === B.CloseComplete, disposition);
-      case F.Describe:
-        if (reply === B.ParameterDescription) {
-          return disposition;
-        }
-        return this.#settle(reply === B.RowDescription || reply === B.NoData, disposition);
-      case F.FunctionCall:
-        return reply === B.FunctionCallResponse ? disposition : Disposition.Violation;
+    switch (REPLY_EFFECTS[((head & CODE_MASK) << 8) | reply]!) {
+      case ReplyEffect.Part:
+        return disposition;
+      case ReplyEffect.End:
+        ring.shift();
+        return disposition;
+      case ReplyEffect.EndOfExecute:
+        this.#endCopy();
+        ring.shift();
+        return disposition;
+      case ReplyEffect.EndOfStatement:
+        this.#isStreamOver ||= this.#isCopyBoth;
+        this.#endCopy();
+        return disposition;
+      case ReplyEffect.CopyIn:
+        this.#beginCopyIn();
+        return disposition;
+      case ReplyEffect.CopyBoth:
+        this.#isCopyBoth = true;
+        return disposition;
       default:
         return Disposition.Violation;
     }
-  }
-
-  #settle(isExpected: boolean, disposition: number): number {
-    if (!isExpected) {
-      return Disposition.Violation;
-    }
-    this.#ring.shift();
-    return disposition;
   }
 
   /** The server has left a COPY in good order: what it was to swallow, it has swallowed. */
@@ -354,45 +357,6 @@ export class OutstandingRequests {
     this.#isCopyIn = false;
     this.#isCopyBoth = false;
     this.#swallowedSyncs = 0;
-  }
-
-  #onReplyToQuery(reply: number, disposition: number): number {
-    switch (reply) {
-      case B.CommandComplete:
-        this.#isStreamOver ||= this.#isCopyBoth;
-        this.#endCopy();
-        return disposition;
-      case B.RowDescription:
-      case B.EmptyQueryResponse:
-      case B.CopyOutResponse:
-        return disposition;
-      case B.CopyBothResponse:
-        this.#isCopyBoth = true;
-        return disposition;
-      case B.CopyInResponse:
-        this.#beginCopyIn();
-        return disposition;
-      default:
-        return Disposition.Violation;
-    }
-  }
-
-  #onReplyToExecute(reply: number, disposition: number): number {
-    switch (reply) {
-      case B.CommandComplete:
-      case B.PortalSuspended:
-      case B.EmptyQueryResponse:
-        this.#endCopy();
-        this.#ring.shift();
-        return disposition;
-      case B.CopyOutResponse:
-        return disposition;
-      case B.CopyInResponse:
-        this.#beginCopyIn();
-        return disposition;
-      default:
-        return Disposition.Violation;
-    }
   }
 
   /**

@@ -98,10 +98,22 @@ export function parametersDiffer(client: ParameterValues, server: ParameterValue
   return false;
 }
 
-/** Quotes a string as an SQL literal that reads the same with standard_conforming_strings off. */
-export function quoteLiteral(value: string): string {
+/**
+ * Quotes a string as an SQL literal that reads the same with standard_conforming_strings off.
+ *
+ * @param isUnicodeEscaped - whether everything but printable ASCII is escaped, so that it reads the same
+ *   under every client_encoding. Servers whose own encoding is UTF8 can read that.
+ */
+export function quoteLiteral(value: string, isUnicodeEscaped: boolean): string {
   const doubled = value.replaceAll("'", "''");
-  return doubled.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
+  const slashed = doubled.replaceAll('\\', '\\\\');
+  const escaped = isUnicodeEscaped ? slashed.replaceAll(/[^ -~]/g, escapeUnit) : slashed;
+  return escaped === doubled ? `'${doubled}'` : `E'${escaped}'`;
+}
+
+/** @param unit - of UTF-16: the server puts surrogate pairs together. */
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** A change of tracked parameters on a server connection. */
@@ -114,12 +126,17 @@ export interface ParameterChange {
   readonly keys: readonly string[];
 }
 
-/** Plans the change that gives a server with `server` values those of `client`. */
+/**
+ * Plans the change that gives a server with `server` values those of `client`.
+ *
+ * @param isUnicodeEscaped - see {@link quoteLiteral}.
+ */
 export function planParameterChange(
   tracked: TrackedParameters,
   client: ParameterValues,
   server: ParameterValues,
   accepted: ReadonlySet<string>,
+  isUnicodeEscaped: boolean,
 ): ParameterChange {
   let sql = '';
   let isAccepted = true;
@@ -136,11 +153,12 @@ export function planParameterChange(
     const key = `${name}=${value}`;
     keys.push(key);
     isAccepted &&= accepted.has(key);
+    const literal = quoteLiteral(value, isUnicodeEscaped);
     // set_config takes a list as one string, which SET would take as one quoted name.
     sql +=
       name.toLowerCase() === 'search_path'
-        ? `SELECT pg_catalog.set_config('search_path',${quoteLiteral(value)},false);`
-        : `SET ${name}=${quoteLiteral(value)};`;
+        ? `SELECT pg_catalog.set_config('search_path',${literal},false);`
+        : `SET ${name}=${literal};`;
   }
   return { sql, isAccepted, keys };
 }

@@ -6,11 +6,13 @@ export const RequestKind = {
   Illegal: 0,
   /** Needs a server connection. */
   Request: 1,
-  /** CopyData, CopyDone, CopyFail: ignored by the server unless a COPY runs. */
-  Copy: 2,
-  Terminate: 3,
+  /** Ignored by the server unless a COPY runs. */
+  CopyData: 2,
+  /** CopyDone and CopyFail: likewise, but for long ones. */
+  CopyEnd: 3,
+  Terminate: 4,
   /** A simple query where `disable_pqexec` is on. */
-  Refused: 4,
+  Refused: 5,
 } as const;
 
 /** {@link RequestKind} by type byte. */
@@ -20,9 +22,9 @@ export const REQUEST_KINDS: Uint8Array = (() => {
   for (const code of [Query, Parse, Bind, Describe, Execute, Close, Sync, Flush, FunctionCall]) {
     kinds[code] = RequestKind.Request;
   }
-  for (const code of [FrontendCode.CopyData, FrontendCode.CopyDone, FrontendCode.CopyFail]) {
-    kinds[code] = RequestKind.Copy;
-  }
+  kinds[FrontendCode.CopyData] = RequestKind.CopyData;
+  kinds[FrontendCode.CopyDone] = RequestKind.CopyEnd;
+  kinds[FrontendCode.CopyFail] = RequestKind.CopyEnd;
   kinds[FrontendCode.Terminate] = RequestKind.Terminate;
   return kinds;
 })();
@@ -105,10 +107,5 @@ export class RequestFramer {
     this.savedBytes = 0;
     this.#saved = null;
     return saved;
-  }
-
-  /** The type byte of a header of which only a part has come; 0 when there is none. */
-  get savedCode(): number {
-    return this.savedBytes > 0 ? this.#saved![0]! : 0;
   }
 }

@@ -1,4 +1,4 @@
-import { FrontendCode, HEADER_BYTES } from '../protocol/codes.ts';
+import { FrontendCode, HEADER_BYTES, MAX_SHORT_MESSAGE_BYTES } from '../protocol/codes.ts';
 import type { ClientEnd } from './ends.ts';
 import type { Link } from './link.ts';
 import { MAX_OUTSTANDING } from './outstanding-requests.ts';
@@ -55,7 +55,7 @@ export class RequestRelay {
       }
       const kind = kinds[framer.code]!;
       const { messageLength } = framer;
-      if (kind !== RequestKind.Request && kind !== RequestKind.Copy) {
+      if (kind === RequestKind.Illegal || kind > RequestKind.CopyEnd) {
         this.#send(savedHeader, chunk, start, offset);
         this.#onEndingRequest(client, kind);
         return;
@@ -71,14 +71,7 @@ export class RequestRelay {
       if (framer.savedBytes > 0) {
         savedHeader = framer.takeSaved();
       }
-      if (framer.code === FrontendCode.Flush && messageLength !== 4) {
-        this.#link.ledger.onBrokenFlush();
-      } else {
-        this.#link.ledger.onFrontendMessage(framer.code);
-      }
-      if (kind === RequestKind.Request && framer.code !== FrontendCode.Flush) {
-        this.#count(client, framer.code);
-      }
+      this.#record(client, kind);
       framer.bodyRemaining = messageLength - 4;
       offset = framer.skipBody(bodyStart, end);
     }
@@ -103,7 +96,7 @@ export class RequestRelay {
         (chunk[offset + 3]! << 8) |
         chunk[offset + 4]!;
       const kind = kinds[code]!;
-      const isPlain = kind === RequestKind.Request || kind === RequestKind.Copy;
+      const isPlain = kind === RequestKind.Request || kind === RequestKind.CopyData;
       const isBroken = code === FrontendCode.Flush && length !== 4;
       if (!isPlain || isBroken || length < 4 || length >= maxBytes || length >= end - offset) {
         break;
@@ -119,6 +112,23 @@ export class RequestRelay {
       offset += 1 + length;
     }
     return offset;
+  }
+
+  /** Enters the message whose header the framer has read. */
+  #record(client: ClientEnd, kind: number): void {
+    const { ledger } = this.#link;
+    const { code, messageLength } = client.framer;
+    if (code === FrontendCode.Flush && messageLength !== 4) {
+      ledger.onBrokenFlush();
+      return;
+    }
+    ledger.onFrontendMessage(code);
+    if (kind === RequestKind.CopyEnd && messageLength > MAX_SHORT_MESSAGE_BYTES) {
+      ledger.onLongCopyEnd();
+    }
+    if (kind === RequestKind.Request && code !== FrontendCode.Flush) {
+      this.#count(client, code);
+    }
   }
 
   #onEndingRequest(client: ClientEnd, kind: number): void {

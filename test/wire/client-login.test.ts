@@ -83,10 +83,6 @@ class Login {
     this.#login.dispose();
   }
 
-  get hasStarted(): boolean {
-    return this.#login.hasStarted;
-  }
-
   /** Feeds chunks, letting what was deferred happen in between as between reads of a socket. */
   async feedSlowly(chunks: readonly Buffer[]): Promise<this> {
     for (const chunk of chunks) {
@@ -338,7 +334,6 @@ describe('ClientLogin: a plan that comes later', () => {
     const late = new LatePlan();
     const login = new Login(late.plan).feed(STARTUP);
     expect(login.events).toEqual(['startup']);
-    expect(login.hasStarted).toBe(true);
     late.give(PLAIN);
     expect(login.events).toEqual(['startup', 'send R']);
     await login.feedSlowly([PASSWORD]);

@@ -19,7 +19,7 @@ describe.each([
     host.client(rival).ask();
     host.pass(333);
     expect(host.launched).toHaveLength(2);
-    expect([pool.isBlockedByLimit, rival.isBlockedByLimit]).toEqual([true, true]);
+    expect(host.blockedPools).toEqual(new Set([pool, rival]));
   });
 
   it('does not hold for pools that share neither database nor user', () => {
@@ -67,7 +67,7 @@ describe.each([
     expect(serverCounts(rival)).toEqual({ used: 1, tested: 1 });
     host.client(host.pool()).ask();
     expect(serverCounts(rival)).toEqual({ used: 1, tested: 1 });
-    expect(host.pool().isBlockedByLimit).toBe(true);
+    expect(host.blockedPools.has(host.pool())).toBe(true);
   });
 
   it('evicts a connection as soon as it becomes idle while another pool is blocked', () => {

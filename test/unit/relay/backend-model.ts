@@ -18,6 +18,9 @@ export interface ModelRequest {
   readonly isInternal: boolean;
 }
 
+/** Stands for a Flush with a body among the letters of frontend messages. */
+export const BROKEN_FLUSH = 'h';
+
 type Statement = 'rows' | 'command' | 'copy_in' | 'copy_out' | 'error' | 'stream';
 
 const SUCCESS: Readonly<Record<string, string>> = { P: '1', B: '2', C: '3' };
@@ -121,6 +124,10 @@ export class BackendModel {
         this.isUnsynced = true;
         this.#onExtended(letter);
         return;
+      case BROKEN_FLUSH:
+        this.isUnsynced = true;
+        this.#fail(true);
+        return;
       default:
       // Flush has no reply; CopyData, CopyDone and CopyFail are ignored outside of COPY.
     }
@@ -214,6 +221,7 @@ export class BackendModel {
     switch (letter) {
       case 'S':
       case 'H':
+      case BROKEN_FLUSH:
         return;
       case 'd':
         if (this.#random.chance(0.15)) {

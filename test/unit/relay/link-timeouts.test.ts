@@ -81,6 +81,32 @@ describe('Link: timeouts and times', () => {
     expect(client.error?.reason).toBe('transactionTimeout');
   });
 
+  it('idle_transaction_timeout counts for who stalls within COPY data behind the last query', () => {
+    const { client, server, tick } = limited();
+    client.send(f.query('x'), f.copyData('stray').subarray(0, 8));
+    server.reply(DONE);
+    expect(server.state).toBe('active');
+    tick(2000);
+    expect(client.isClosed).toBe(false);
+    tick(1);
+    expect(client.error?.reason).toBe('idleTransactionTimeout');
+    expect(server.isClosed).toBe(true);
+  });
+
+  it('it does not in session mode, nor for data that are whole', () => {
+    const session = limited('session');
+    session.client.send(f.query('x'), f.copyData('stray').subarray(0, 8));
+    session.server.reply(DONE);
+    session.tick(1_000_000);
+    expect(session.client.isClosed).toBe(false);
+    const { client, server, tick } = limited();
+    client.send(f.query('x'), f.copyData('stray'));
+    server.reply(DONE);
+    expect(server.state).toBe('idle');
+    tick(1_000_000);
+    expect(client.isClosed).toBe(false);
+  });
+
   it('no timeout hits a client that is idle in session mode', () => {
     const { client, server, tick } = limited('session');
     client.send(f.query('x'));

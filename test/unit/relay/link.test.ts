@@ -221,7 +221,7 @@ describe('Link: when the server connection is given back', () => {
 
   it('keeps it while the next message of the client has begun', () => {
     const next = f.query('SELECT 2');
-    for (let at = 1; at < next.length; at++) {
+    for (let at = 5; at < next.length; at++) {
       const { client, server } = ask('transaction', f.query('SELECT 1'));
       client.send(next.subarray(0, at));
       server.reply(DONE);
@@ -229,6 +229,19 @@ describe('Link: when the server connection is given back', () => {
       client.send(next.subarray(at));
       server.reply(DONE);
       expect(server.state).toBe('idle');
+    }
+  });
+
+  it('gives it back while the header of the next message is not whole, which the client keeps', () => {
+    const next = f.query('SELECT 2');
+    for (let at = 1; at < 5; at++) {
+      const { client, server } = ask('transaction', f.query('SELECT 1'));
+      client.send(next.subarray(0, at));
+      server.reply(DONE);
+      expect(server.state).toBe('idle');
+      expect(client.framer.isAtBoundary).toBe(true);
+      expect(client.heldRequests).toEqual(next.subarray(0, at));
+      expect(server.takeInput()).toEqual(f.query('SELECT 1'));
     }
   });
 
@@ -254,10 +267,10 @@ describe('Link: when the server connection is given back', () => {
 
   it('gives it back behind a cut-off message that turns out to have no reply', () => {
     const { client, server } = ask('transaction', f.query('COPY t FROM STDIN'));
-    client.send(f.copyData('late').subarray(0, 3));
+    client.send(f.copyData('late').subarray(0, 6));
     server.reply(ERROR, b.readyForQuery('I'));
     expect(server.state).toBe('active');
-    client.send(f.copyData('late').subarray(3));
+    client.send(f.copyData('late').subarray(6));
     expect(server.state).toBe('idle');
   });
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { Disposition, OutstandingRequests } from '../../../src/relay/outstanding-requests.ts';
-import { BackendModel, type ModelRequest } from './backend-model.ts';
+import { BackendModel, BROKEN_FLUSH, type ModelRequest } from './backend-model.ts';
 import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 const SEQUENCES = 4000;
 const STEPS = 40;
 
 /** Messages of a client, the likelier ones more often. */
-const CLIENT_LETTERS = Array.from('QQQPBDEESSSSSCHFddddcccf');
-const POLITE_COPY_LETTERS = Array.from('ddddcSHf');
+const CLIENT_LETTERS = Array.from('QQQPBDEESSSSSCHhFddddcccf');
+const POLITE_COPY_LETTERS = Array.from('ddddcSHhf');
 const POLITE_STREAM_LETTERS = Array.from('ddddddc');
 
 type TraceEvent =
@@ -23,7 +23,11 @@ function apply(ledger: OutstandingRequests, event: TraceEvent): number | null {
       ledger.pushSkippedQuery();
       return null;
     case 'send':
-      ledger.onFrontendMessage(event.letter.charCodeAt(0));
+      if (event.letter === BROKEN_FLUSH) {
+        ledger.onBrokenFlush();
+      } else {
+        ledger.onFrontendMessage(event.letter.charCodeAt(0));
+      }
       return null;
     case 'reply':
       return ledger.onBackendMessage(event.letter.charCodeAt(0));

@@ -68,6 +68,49 @@ const ASYNCHRONOUS = 'ANS';
 /** Data messages are told apart by nothing but whether anything runs, for speed. */
 const DATA = 'Dcd';
 
+describe('OutstandingRequests: what shows only after everything has been answered', () => {
+  function afterwards(dialogue: string, act: (ledger: OutstandingRequests) => void): string {
+    const ledger = new OutstandingRequests();
+    const [before = '', after = ''] = dialogue.split('|');
+    play(ledger, before.trim());
+    act(ledger);
+    play(ledger, after.trim());
+    return `${flags(ledger)}, ${ledger.isReusable ? 'reusable' : 'not reusable'}`;
+  }
+
+  it.each([
+    ['behind a query', '>Q <CZ|>H', 'Empty, not reusable'],
+    ['ahead of one', '>H|>Q <CZ', 'Empty, not reusable'],
+    ['at the end of COPY IN', '>Q <G >dc|<CZ', 'Empty, not reusable'],
+    ['in a COPY IN that has failed by itself', '>Q <G >dc|<EZ', 'Empty, not reusable'],
+  ])('a long CopyDone or CopyFail %s', (_where, dialogue, expected) => {
+    expect(
+      afterwards(dialogue, (ledger) => {
+        ledger.onLongCopyEnd();
+      }),
+    ).toBe(expected);
+  });
+
+  it.each([
+    ['in a COPY IN that fails by itself', '>Q <G >d|<EZ', 'Empty Unclear, not reusable'],
+    ['in a COPY IN that swallows it', '>Q <G >d|>c <CZ', 'Empty Unclear, not reusable'],
+    ['behind a COPY IN that has ended', '>Q <G >dc <CZ|<E >S <Z', 'Empty, reusable'],
+  ])('a Flush with a body %s', (_where, dialogue, expected) => {
+    expect(
+      afterwards(dialogue, (ledger) => {
+        ledger.onBrokenFlush();
+      }),
+    ).toBe(expected);
+  });
+
+  it('is forgotten with the link', () => {
+    const ledger = new OutstandingRequests();
+    ledger.onLongCopyEnd();
+    ledger.clear();
+    expect(ledger.isReusable).toBe(true);
+  });
+});
+
 describe('OutstandingRequests: each head request × each reply', () => {
   const cells = Object.keys(LEGAL).flatMap((head) =>
     SESSION_LETTERS.map((letter) => [head, letter] as const),

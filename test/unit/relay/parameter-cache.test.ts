@@ -21,7 +21,10 @@ function readLiteral(sql: string, isConforming: boolean): string | null {
   let value = '';
   for (; at < sql.length; at++) {
     const char = sql.charAt(at);
-    if (char === '\\' && (isEscape || !isConforming)) {
+    if (isEscape && sql.startsWith('\\u', at)) {
+      value += String.fromCharCode(Number.parseInt(sql.slice(at + 2, at + 6), 16));
+      at += 5;
+    } else if (char === '\\' && (isEscape || !isConforming)) {
       at++;
       value += sql.charAt(at);
     } else if (char !== "'") {
@@ -44,7 +47,17 @@ describe('quoteLiteral', () => {
     ['\\', "E'\\\\'"],
     ["\\'; DROP TABLE t; --", "E'\\\\''; DROP TABLE t; --'"],
   ])('quotes %j as %s', (value, expected) => {
-    expect(quoteLiteral(value)).toBe(expected);
+    expect(quoteLiteral(value, false)).toBe(expected);
+    expect(quoteLiteral(value, true)).toBe(expected);
+  });
+
+  it.each([
+    ['é', "'é'", "E'\\u00e9'"],
+    ["é'\\", "E'é''\\\\'", "E'\\u00e9''\\\\'"],
+    ['\u{1F418}\n', "'\u{1F418}\n'", "E'\\ud83d\\udc18\\u000a'"],
+  ])('quotes %j as %s, or as %s', (value, plain, escaped) => {
+    expect(quoteLiteral(value, false)).toBe(plain);
+    expect(quoteLiteral(value, true)).toBe(escaped);
   });
 
   it('reads back the same with standard_conforming_strings on and off, whatever is quoted', () => {
@@ -52,11 +65,14 @@ describe('quoteLiteral', () => {
     const random = new SeededRandom(seed);
     for (let round = 0; round < 5000; round++) {
       const pieces = Array.from({ length: random.below(8) }, () =>
-        random.pick(["'", '\\', ';', 'a', "''", 'é', '\n', '--', '$$']),
+        random.pick(["'", '\\', ';', 'u00e9', "''", 'é', '\n', '\u{1F418}', '$$']),
       );
       const value = pieces.join('');
       for (const isConforming of [true, false]) {
-        expect(readLiteral(quoteLiteral(value), isConforming), `seed ${String(seed)}`).toBe(value);
+        for (const isEscaped of [true, false]) {
+          const literal = quoteLiteral(value, isEscaped);
+          expect(readLiteral(literal, isConforming), `seed ${String(seed)}`).toBe(value);
+        }
       }
     }
   });
@@ -93,7 +109,7 @@ describe('planParameterChange', () => {
   it('sets what differs, resets what the client has no value for, and nothing else', () => {
     const client = ['iso', 'UTF8', null, null, "o'neil", 'a, "B"', null];
     const server = ['iso', 'LATIN1', 'UTC', 'on', null, null, 'iso_8601'];
-    const plan = planParameterChange(tracked, client, server, new Set());
+    const plan = planParameterChange(tracked, client, server, new Set(), true);
     expect(plan.sql).toBe(
       "SET client_encoding='UTF8';RESET TimeZone;RESET standard_conforming_strings;" +
         "SET application_name='o''neil';" +
@@ -110,7 +126,7 @@ describe('planParameterChange', () => {
   it('is accepted when every value is known', () => {
     const accepted = new Set(['DateStyle=iso', 'client_encoding=UTF8']);
     const plan = (client: (string | null)[]): boolean =>
-      planParameterChange(tracked, client, tracked.emptyValues(), accepted).isAccepted;
+      planParameterChange(tracked, client, tracked.emptyValues(), accepted, true).isAccepted;
     expect(plan(['iso', 'UTF8'])).toBe(true);
     expect(plan(['iso', 'LATIN1'])).toBe(false);
     expect(plan(['UTF8', 'iso'])).toBe(false);
