@@ -266,7 +266,11 @@ async function run(args: RunArguments): Promise<void> {
     pid: process.pid,
   });
   output.reportTo(logger);
-  const notifier = new ServiceNotifier(process.env['NOTIFY_SOCKET'], logger);
+  const notifier = new ServiceNotifier({
+    socket: process.env['NOTIFY_SOCKET'],
+    logger,
+    nativeCalls: () => systemNative().calls,
+  });
   const app = makeAppOrFail(args, config, {
     clock: systemClock,
     logger: withStatus(logger, notifier),
