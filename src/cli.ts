@@ -17,6 +17,7 @@ import {
   restorePidfile,
   writePidfile,
 } from './app/pidfile.ts';
+import { nameProcess } from './app/process-name.ts';
 import { batchedRandomBytes } from './app/random-batches.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
 import { failLoading, failStart, logStartFailure } from './app/start-failure.ts';
@@ -247,6 +248,7 @@ function makeAppOrFail(args: RunArguments, config: Config, environment: AppEnvir
 }
 
 async function run(args: RunArguments): Promise<void> {
+  nameProcess();
   const config = loadOrFail(args);
   const { settings } = config;
   if (args.daemon && !isDaemonChild()) {

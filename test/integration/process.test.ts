@@ -122,6 +122,16 @@ describe('the user', () => {
   });
 });
 
+it.runIf(isLinux)('the process is listed by its name, with its command line', async () => {
+  await usePooler({ config: {} }, (pooler) => {
+    const read = (file: string): string =>
+      fs.readFileSync(`/proc/${String(pooler.pid)}/${file}`, 'utf8');
+    expect(read('comm')).toBe('maitred\n');
+    expect(read('cmdline')).toContain(CLI_FILE);
+    return Promise.resolve();
+  });
+});
+
 describe('-d', () => {
   const withPidfile = (directory: string): PoolerConfig => ({
     maitred: { pidfile: path.join(directory, 'pid') },
