@@ -97,7 +97,9 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     withValue(show(problem), database ?? needsRestart),
   ),
   config_reloaded: plain(({ changedSettings }) =>
-    withValue('configuration reloaded, changed settings', changedSettings),
+    Array.isArray(changedSettings) && changedSettings.length > 0
+      ? withValue('configuration reloaded, changed settings', changedSettings)
+      : 'configuration reloaded, no setting has changed',
   ),
   auth_file_problem: plain(({ file, line, problem, message }) => {
     return line === undefined

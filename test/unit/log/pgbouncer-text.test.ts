@@ -120,7 +120,7 @@ const CONFIGURATION: readonly Case[] = [
   ['config_warning', { problem: 'odd' }, 'odd'],
   ['config_warning', { problem: 'odd', needsRestart: ['a', 'b'] }, 'odd: a, b'],
   ['config_warning', { problem: 'dropping', database: 'd' }, 'dropping: d'],
-  ['config_reloaded', { changedSettings: [] }, 'configuration reloaded, changed settings'],
+  ['config_reloaded', { changedSettings: [] }, 'configuration reloaded, no setting has changed'],
   ['auth_file_problem', { file: 'u', line: 3, message: 'broken' }, 'u:3: broken'],
   ['auth_file_problem', { file: 'u', problem: 'missing' }, 'could not open auth_file u: missing'],
   [
