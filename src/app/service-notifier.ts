@@ -127,11 +127,9 @@ export class ServiceNotifier {
   #warn(problem: string): void {
     if (!this.#hasWarned) {
       this.#hasWarned = true;
-      this.#logger.warn(
-        'config_warning',
-        { problem },
-        `the service manager asks to be notified, but ${PROGRAM} does not work`,
-      );
+      this.#logger.warn('config_warning', {
+        problem: `the service manager asks to be notified, but ${PROGRAM} does not work: ${problem}`,
+      });
     }
   }
 }

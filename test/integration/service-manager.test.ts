@@ -118,7 +118,7 @@ describe('the service manager', () => {
     const env = { NOTIFY_SOCKET: '/absent', PATH: NO_PROGRAM };
     await usePooler({ config: CONFIG, env }, async (pooler) => {
       const isWarning = (line: LogLine): boolean =>
-        String(line['msg']).includes('systemd-notify does not work');
+        String(line['problem']).includes('systemd-notify does not work: ');
       await pooler.waitForLog('the warning', isWarning);
       await pooler.waitForEvent('stats');
       pooler.signal('SIGHUP');
