@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { randomBytes } from 'node:crypto';
 import { readFileSync, writeSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { App, EXIT_INVARIANT, logFormatOf, type AppEnvironment } from './app/app.ts';
@@ -18,7 +17,10 @@ import {
   restorePidfile,
   writePidfile,
 } from './app/pidfile.ts';
+import { nameProcess } from './app/process-name.ts';
+import { batchedRandomBytes } from './app/random-batches.ts';
 import { ServiceNotifier, withStatus } from './app/service-notifier.ts';
+import { failLoading, failStart, logStartFailure } from './app/start-failure.ts';
 import { findStartProblems } from './app/start-problems.ts';
 import { OldProcess } from './app/take-over.ts';
 import { findUser, type SystemUser } from './app/system-accounts.ts';
@@ -29,10 +31,9 @@ import { systemClock } from './base/clock.ts';
 import { describeFault } from './base/describe-fault.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config, Settings } from './config/config.ts';
-import { isYamlFile, loadConfig } from './config/load.ts';
+import { loadConfig } from './config/load.ts';
 import { LogFileError, LogOutput } from './log/log-output.ts';
 import { createLogger, type RootLogger } from './log/logger.ts';
-import { pgbouncerLine } from './log/pgbouncer-line.ts';
 import { openStandardError } from './log/standard-error.ts';
 import { Syslog, SYSLOG_PATH } from './log/syslog.ts';
 import { DatagramSocket } from './net/datagram-socket.ts';
@@ -42,8 +43,6 @@ const STDOUT = 1;
 const STDERR = 2;
 
 const NANOSECONDS_PER_US = 1000n;
-
-const CANNOT_LOAD = 'cannot load config file';
 
 function fileStamp(file: string): string | null {
   try {
@@ -59,61 +58,10 @@ function readText(file: string): string {
   return readFileSync(file, 'utf8');
 }
 
-/** Bytes asked of the system at a time: each call costs as much as a thousand bytes. */
-const RANDOM_BATCH_BYTES = 4096;
-
-/** Hands out random bytes from batches; each byte is handed out once. */
-function batchedRandomBytes(): (bytes: number) => Buffer {
-  let batch = randomBytes(RANDOM_BATCH_BYTES);
-  let used = 0;
-  return (bytes) => {
-    if (bytes > RANDOM_BATCH_BYTES) {
-      return randomBytes(bytes);
-    }
-    if (used + bytes > batch.length) {
-      batch = randomBytes(RANDOM_BATCH_BYTES);
-      used = 0;
-    }
-    const taken = Buffer.from(batch.subarray(used, used + bytes));
-    // What was handed out must not be found in memory a second time.
-    batch.fill(0, used, used + bytes);
-    used += bytes;
-    return taken;
-  };
-}
-
 function packageVersion(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   const { version } = JSON.parse(text) as { version: string };
   return version;
-}
-
-/** A line of PgBouncer's log, for what must be told before there is a log. */
-function earlyLine(level: 'error' | 'fatal', fields: Readonly<Record<string, unknown>>): string {
-  const event = level === 'fatal' ? 'start_failed' : 'config_reload_failed';
-  const common = { wallMs: systemClock.wallMs(), pid: process.pid, message: undefined };
-  return pgbouncerLine({ ...common, level, event, fields });
-}
-
-/** Ends a start that has no log yet; also tells the process that waits for it in the foreground. */
-function fail({ file, quiet }: RunArguments, problem: string): never {
-  if (!quiet) {
-    const line = isYamlFile(file)
-      ? `maitred: ${problem}\n`
-      : earlyLine('fatal', { error: problem });
-    writeSync(STDERR, line);
-  }
-  reportStart({ isUp: false, problem });
-  process.exit(1);
-}
-
-/** Logs why a start fails. JSON is for programs: whoever starts it by hand gets a sentence, too. */
-function logFailure({ file, quiet }: RunArguments, logger: RootLogger, problem: string): void {
-  logger.fatal('start_failed', { error: problem });
-  if (!quiet && isYamlFile(file)) {
-    writeSync(STDERR, `maitred: ${problem}\n`);
-  }
-  reportStart({ isUp: false, problem });
 }
 
 function nativeProblem(): string | null {
@@ -131,29 +79,12 @@ function load({ file, verbose, user }: RunArguments): Config {
   return { ...config, settings };
 }
 
-/** Whoever reads the log of a PgBouncer finds the lines that it would have written. */
-function tellProblems({ file, quiet }: RunArguments, error: ConfigError): void {
-  if (quiet) {
-    return;
-  }
-  if (isYamlFile(file)) {
-    writeSync(STDERR, `maitred: ${CANNOT_LOAD}\n${error.message}\n`);
-    return;
-  }
-  for (const { message: problem, file: origin } of error.problems) {
-    writeSync(STDERR, earlyLine('error', { problem, file: origin }));
-  }
-  writeSync(STDERR, earlyLine('fatal', { error: CANNOT_LOAD }));
-}
-
 function loadOrFail(args: RunArguments): Config {
   try {
     return load(args);
   } catch (error) {
     if (error instanceof ConfigError) {
-      tellProblems(args, error);
-      reportStart({ isUp: false, problem: CANNOT_LOAD });
-      process.exit(1);
+      failLoading(args, error);
     }
     throw error;
   }
@@ -198,7 +129,7 @@ function openLogOutput(args: RunArguments, { logfile }: Settings): LogOutput {
   } catch (error) {
     if (error instanceof LogFileError) {
       // Nobody would learn of it otherwise.
-      fail({ ...args, quiet: false }, error.message);
+      failStart({ ...args, quiet: false }, error.message);
     }
     throw error;
   }
@@ -238,19 +169,19 @@ function switchUserOrFail(args: RunArguments, { user }: Settings): void {
   try {
     switchUser(user ?? '', process, findAccount);
   } catch (error) {
-    fail(args, asError(error).message);
+    failStart(args, asError(error).message);
   }
 }
 
 /** Goes on in the background. The new process does all of the start, so that it can tell of it. */
 async function runInBackground(args: RunArguments, { pidfile }: Settings): Promise<void> {
   if (pidfile === '') {
-    fail(args, 'daemon needs pidfile configured');
+    failStart(args, 'daemon needs pidfile configured');
   }
   const script = fileURLToPath(import.meta.url);
   const report = await startDaemon({ script, args: process.argv.slice(2) });
   if (!report.isUp) {
-    fail(args, report.problem);
+    failStart(args, report.problem);
   }
   process.exit(0);
 }
@@ -311,12 +242,13 @@ function makeAppOrFail(args: RunArguments, config: Config, environment: AppEnvir
     if (!(error instanceof TlsSetupError)) {
       throw error;
     }
-    logFailure(args, environment.logger, `TLS setup failed: ${error.message}`);
+    logStartFailure(args, environment.logger, `TLS setup failed: ${error.message}`);
     process.exit(1);
   }
 }
 
 async function run(args: RunArguments): Promise<void> {
+  nameProcess();
   const config = loadOrFail(args);
   const { settings } = config;
   if (args.daemon && !isDaemonChild()) {
@@ -336,7 +268,11 @@ async function run(args: RunArguments): Promise<void> {
     pid: process.pid,
   });
   output.reportTo(logger);
-  const notifier = new ServiceNotifier(process.env['NOTIFY_SOCKET'], logger);
+  const notifier = new ServiceNotifier({
+    socket: process.env['NOTIFY_SOCKET'],
+    logger,
+    nativeCalls: () => systemNative().calls,
+  });
   const app = makeAppOrFail(args, config, {
     clock: systemClock,
     logger: withStatus(logger, notifier),
@@ -370,7 +306,7 @@ async function run(args: RunArguments): Promise<void> {
   try {
     await start(app, config, args, logger);
   } catch (error) {
-    logFailure(args, logger, asError(error).message);
+    logStartFailure(args, logger, asError(error).message);
     app.stop(1);
     return;
   }

@@ -209,3 +209,10 @@ export function runCommand(
       return assertNever(command);
   }
 }
+
+/** Whether a command holds up the whole pooler: PAUSE without a database, and SUSPEND. */
+export function isGlobalPause(command: ActionCommand): boolean {
+  const isPause =
+    command.kind === 'database' && command.verb === 'pause' && command.database === null;
+  return isPause || command.kind === 'suspend';
+}

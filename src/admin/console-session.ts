@@ -6,6 +6,7 @@ import {
   auditText,
   commandTag,
   type ConsoleRole,
+  isGlobalPause,
   isPermitted,
   runCommand,
 } from './commands.ts';
@@ -24,6 +25,7 @@ import {
   noSuchStatement,
   protocolViolation,
 } from './console-errors.ts';
+import { ConsoleInbox } from './console-inbox.ts';
 import { replyAnswer, replyDone, replyError, replyFatal, replyReady } from './console-replies.ts';
 import type { Actor, CommandError, Control, SettledOutcome } from './control.ts';
 import { type ConsoleWork, ConsoleWorker } from './console-work.ts';
@@ -31,11 +33,6 @@ import { ExtendedProtocol, type ExtendedRequest } from './extended-protocol.ts';
 import { type ConsoleRequest, decodeRequest } from './requests.ts';
 import { StatementStore } from './statement-store.ts';
 import { TransactionBlock, type TransactionCommand } from './transaction-block.ts';
-
-/** Messages kept while a command waits for its answer. */
-export const MAX_QUEUED_MESSAGES = 500;
-/** Bytes of messages kept while a command waits for its answer, over all messages. */
-export const MAX_QUEUED_BYTES = 65_536;
 
 /** What a console session needs from around it. */
 export interface ConsoleSessionOptions {
@@ -56,11 +53,6 @@ export interface ConsoleSessionOptions {
   readonly defer: (action: () => void) => void;
 }
 
-interface Input {
-  readonly request: ConsoleRequest;
-  readonly bytes: number;
-}
-
 /** A command whose outcome is not known yet. */
 interface PendingCommand {
   readonly command: ActionCommand;
@@ -78,13 +70,6 @@ const IGNORED_CODES: ReadonlySet<number> = new Set([
   FrontendCode.Flush,
 ]);
 
-/** Whether a command holds up the whole pooler: PAUSE without a database, and SUSPEND. */
-function isGlobalPause(command: ActionCommand): boolean {
-  const isPause =
-    command.kind === 'database' && command.verb === 'pause' && command.database === null;
-  return isPause || command.kind === 'suspend';
-}
-
 /**
  * The console's side of one client connection after login.
  *
@@ -96,12 +81,11 @@ function isGlobalPause(command: ActionCommand): boolean {
  */
 export class ConsoleSession {
   readonly #options: ConsoleSessionOptions;
-  readonly #queue: Input[] = [];
+  readonly #inbox = new ConsoleInbox();
   readonly #block = new TransactionBlock();
   readonly #store = new StatementStore();
   readonly #extended: ExtendedProtocol;
   readonly #worker: ConsoleWorker;
-  #queuedBytes = 0;
   #pending: PendingCommand | null = null;
   #isPumping = false;
   #isSkippingToSync = false;
@@ -138,7 +122,7 @@ export class ConsoleSession {
     if (request === null) {
       return this.#fail(SqlState.ProtocolViolation, 'unknown pkt');
     }
-    return this.#accept({ request, bytes: body.length });
+    return this.#accept(request, body.length);
   }
 
   /**
@@ -168,29 +152,24 @@ export class ConsoleSession {
   /** Ends the session when its client has gone. A command that waits goes on without it. */
   onClosed(): void {
     this.#isClosed = true;
-    this.#queue.length = 0;
-    this.#queuedBytes = 0;
+    this.#inbox.clear();
     this.#worker.abandon();
     this.#takePending();
   }
 
-  #accept(input: Input): boolean {
+  #accept(request: ConsoleRequest, bytes: number): boolean {
     if (this.#isClosed) {
       return false;
     }
     // An error in between would be taken for the answer to the command that waits.
     const isWaiting = this.#pending !== null || this.#worker.isBusy;
-    const isTooMuch =
-      this.#queue.length >= MAX_QUEUED_MESSAGES ||
-      input.bytes > MAX_QUEUED_BYTES - this.#queuedBytes;
-    if (isWaiting && isTooMuch) {
+    if (isWaiting && !this.#inbox.hasRoomFor(bytes)) {
       return this.#fail(
         SqlState.ProgramLimitExceeded,
         'too many queries while a command is waiting',
       );
     }
-    this.#queue.push(input);
-    this.#queuedBytes += input.bytes;
+    this.#inbox.push(request, bytes);
     this.#pump();
     return !this.#isClosed;
   }
@@ -203,12 +182,11 @@ export class ConsoleSession {
     this.#isPumping = true;
     try {
       while (this.#pending === null && !this.#worker.isBusy) {
-        const input = this.#queue.shift();
-        if (input === undefined) {
+        const request = this.#inbox.shift();
+        if (request === null) {
           break;
         }
-        this.#queuedBytes -= input.bytes;
-        this.#process(input.request);
+        this.#process(request);
       }
     } finally {
       this.#isPumping = false;

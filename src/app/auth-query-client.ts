@@ -13,6 +13,11 @@ import { RequestFramer } from '../relay/request-framer.ts';
 const MOST_ROWS = 2;
 /** SQLSTATE class of a login that was refused. */
 const REFUSED_LOGIN = '28';
+/** SQLSTATEs of functions and tables that are not there, or in another schema. */
+const NOT_FOUND: ReadonlySet<string> = new Set(['42883', '42P01']);
+/** A query that works in PgBouncer may find nothing here. */
+const SEARCH_PATH_HINT =
+  ': name its schema in auth_query, or name the schema in auth_query_search_path';
 /** Failures that say something of auth_user, which is nobody else's business. */
 const OWN_MATTERS: ReadonlySet<PoolerError['reason']> = new Set([
   'serverLoginFailed',
@@ -147,7 +152,8 @@ export class AuthQueryClient implements ClientEnd {
         return outcome;
       case 'refused': {
         const { severity, sqlstate, message } = outcome.report;
-        return { kind: 'failed', error, reason: `${severity}: ${message} (${sqlstate})` };
+        const hint = NOT_FOUND.has(sqlstate) ? SEARCH_PATH_HINT : '';
+        return { kind: 'failed', error, reason: `${severity}: ${message} (${sqlstate})${hint}` };
       }
       case 'malformed':
         return { kind: 'failed', error, reason: outcome.reason };

@@ -18,6 +18,7 @@ import type { Setting, SettingValue } from '../config/setting.ts';
 import { showValue } from '../config/value-text.ts';
 import { describeAccessProblem, findLdapProblem, loadAccessRules } from './access-rules.ts';
 import type { CommandResult } from './command-result.ts';
+import { adviseOnConsole } from './console-advice.ts';
 import { adviseOnCredentials } from './credential-advice.ts';
 import { setUpTls, TlsSetupError } from './tls-setup.ts';
 
@@ -86,7 +87,7 @@ function accessWarnings({ settings }: Config, sources: Sources): readonly string
   return loadAccessRules(settings, { readText, unavailable }).problems.map(describeAccessProblem);
 }
 
-/** What is wrong with `auth_file`, and who of it cannot log in whatever they do. */
+/** What is wrong with `auth_file`, and who cannot log in whatever they do. */
 function userWarnings(config: Config, { readText }: Sources): readonly string[] {
   const { authFile, scramIterations } = config.settings;
   const credentials = new Credentials({
@@ -106,7 +107,11 @@ function userWarnings(config: Config, { readText }: Sources): readonly string[] 
       warnings.push(`could not open auth_file ${authFile}: ${systemErrorText(error)}`);
     }
   }
-  return [...warnings, ...adviseOnCredentials(config, credentials)];
+  return [
+    ...warnings,
+    ...adviseOnCredentials(config, credentials),
+    ...adviseOnConsole(config, credentials),
+  ];
 }
 
 function report(config: Config, sources: Sources): string {

@@ -1,7 +1,16 @@
+import type { Settings } from '../config/config.ts';
 import { DnsCache } from '../net/dns-cache.ts';
 import { DnsZones } from '../net/dns-zones.ts';
-import type { SystemResolver } from '../net/resolver.ts';
+import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import type { Pooler } from './pooler.ts';
+
+/** What asks for host names, as the system does unless `resolv_conf` names another file. */
+export function makeResolver({ resolvConf }: Settings): SystemResolver {
+  return new SystemResolver({
+    ...SYSTEM_RESOLVER_FILES,
+    ...(resolvConf === '' ? {} : { resolver: resolvConf }),
+  });
+}
 
 /** What the names of servers stand for; server connections to addresses that are gone are replaced. */
 export function makeDnsCache(pooler: Pooler, resolver: SystemResolver): DnsCache {

@@ -1,16 +1,13 @@
-import { Credentials } from '../auth/credentials.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import { PasswordDeriver } from '../auth/password-derivation.ts';
-import { UserLookups } from '../auth/user-lookups.ts';
-import { runAfter, type Clock } from '../base/clock.ts';
+import type { UserLookups } from '../auth/user-lookups.ts';
 import { LinkedList } from '../base/linked-list.ts';
 import { ClientConnection } from '../client/client-connection.ts';
 import type { Config, Settings } from '../config/config.ts';
 import type { Logger } from '../log/logger.ts';
 import type { DnsCache } from '../net/dns-cache.ts';
 import type { DnsZones } from '../net/dns-zones.ts';
-import type { Native } from '../net/native.ts';
 import type { AcceptedSocket } from '../net/raw-socket.ts';
-import { SYSTEM_RESOLVER_FILES, SystemResolver } from '../net/resolver.ts';
 import type { ServerTls } from '../net/tls-upgrade.ts';
 import { AuthBudget, LocalBudget } from '../pool/budget.ts';
 import type { Database } from '../pool/database.ts';
@@ -23,42 +20,35 @@ import { TrackedParameters } from '../relay/parameter-cache.ts';
 import { requestKinds } from '../relay/request-framer.ts';
 import { ServerConnection } from '../server/server-connection.ts';
 import type { ServerHost } from '../server/server-host.ts';
-import { connectOptions, HostTurns, sameTls, type HostLookup } from '../server/server-target.ts';
+import { HostTurns, type HostLookup } from '../server/server-target.ts';
 import { Admissions } from './admissions.ts';
-import { AuthQueries } from './auth-queries.ts';
-import { CancelBroker } from './cancel-broker.ts';
+import type { AuthQueries } from './auth-queries.ts';
+import type { CancelBroker } from './cancel-broker.ts';
 import { CancelKeys } from './cancel-keys.ts';
 import { adviseOnCredentials } from './credential-advice.ts';
-import { ExternalJudges } from './external-judges.ts';
-import { makeDnsCache, makeDnsZones } from './host-names.ts';
+import type { ExternalJudges } from './external-judges.ts';
+import { makeDnsCache, makeDnsZones, makeResolver } from './host-names.ts';
 import { LoginMethods } from './login-methods.ts';
 import { LoginGuard } from './login-guard.ts';
-import { LoginPlanner } from './login-planner.ts';
-import type { PasswordReader } from './password-reader.ts';
-import { Peers } from './peers.ts';
+import type { LoginPlanner } from './login-planner.ts';
+import type { Peers } from './peers.ts';
+import type { PoolerEnvironment } from './pooler-environment.ts';
 import { PoolerModes } from './pooler-modes.ts';
+import {
+  makeAuthQueries,
+  makeCancelBroker,
+  makeCredentials,
+  makeExternalJudges,
+  makeLoginPlanner,
+  makePeers,
+  makeServerPasswords,
+  makeUserLookups,
+} from './pooler-parts.ts';
 import { ServerCredentials } from './server-credentials.ts';
-import { ServerPasswords } from './server-passwords.ts';
+import type { ServerPasswords } from './server-passwords.ts';
 import { SocketTuner } from './socket-tuner.ts';
 import { canHaveTls, TlsKeeper } from './tls-keeper.ts';
 import { UsersLoader } from './users-loader.ts';
-
-/** What a pooler needs from the process it runs in. */
-export interface PoolerEnvironment {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** At least 0 and below 1. */
-  random(): number;
-  /** Cryptographically strong random bytes. */
-  randomBytes(bytes: number): Buffer;
-  /** System calls that Node.js has no function for, or why there are none. */
-  readonly native: Native;
-  /** @throws the error of the system. */
-  readText(file: string): string;
-  /** Tells states of a file apart without reading it; null when it cannot be looked at. */
-  fileStamp(file: string): string | null;
-  readonly passwordReader: PasswordReader;
-}
 
 /** Derivations of SCRAM keys at a time: half of the thread pool stays free for other work. */
 const MAX_DERIVATIONS = 2;
@@ -112,25 +102,13 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     this.#config = config;
     this.environment = environment;
     this.tracked = new TrackedParameters(config.settings.trackExtraParameters);
-    this.credentials = new Credentials({
-      deriver: this.deriver,
-      random: (bytes) => this.randomBytes(bytes),
-      scramIterations: config.settings.scramIterations,
-    });
+    this.credentials = makeCredentials(this, config.settings);
     this.tuner = new SocketTuner(environment.native, environment.logger);
     this.keys = new CancelKeys(
       (bytes) => this.randomBytes(bytes),
       () => this.settings.peerId,
     );
-    this.external = new ExternalJudges({
-      native: environment.native,
-      nowMs: () => this.nowMs(),
-      readText: (file) => environment.readText(file),
-      lookup: (host, done) => {
-        this.lookup(host, done);
-      },
-      randomBytes: (bytes) => this.randomBytes(bytes),
-    });
+    this.external = makeExternalJudges(this);
     this.loginMethods = new LoginMethods(this);
     this.link = new LinkHost(
       this.tracked,
@@ -138,80 +116,24 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
       environment.clock.nowMs,
       requestKinds(config.settings.disablePqexec),
     );
-    this.peers = this.#makePeers(config);
-    this.broker = this.#makeBroker();
+    this.peers = makePeers(this, config);
+    this.broker = makeCancelBroker(this);
     this.tls = new TlsKeeper(this);
-    const { resolvConf } = config.settings;
-    const resolver = new SystemResolver({
-      ...SYSTEM_RESOLVER_FILES,
-      ...(resolvConf === '' ? {} : { resolver: resolvConf }),
-    });
+    const resolver = makeResolver(config.settings);
     this.dns = makeDnsCache(this, resolver);
     this.zones = makeDnsZones(this, resolver);
     this.modes = new PoolerModes(this);
     this.guard = new LoginGuard(this);
     this.admissions = new Admissions(this);
     this.registry = new PoolRegistry<ClientEnd, ServerEnd>(config, this);
-    this.passwords = this.#makePasswords();
+    this.passwords = makeServerPasswords(this);
     this.serverCredentials = new ServerCredentials(this);
-    this.authQueries = this.#makeAuthQueries();
-    this.lookups = new UserLookups({
-      run: (source, user, done) => this.authQueries.run(source, user, done),
-      ttlMs: () => this.settings.authQueryCacheTtlMs,
-      nowMs: () => this.nowMs(),
-      runAfter,
-    });
-    this.planner = this.#makePlanner();
+    this.authQueries = makeAuthQueries(this);
+    this.lookups = makeUserLookups(this);
+    this.planner = makeLoginPlanner(this);
     this.users.load();
     this.loginMethods.load();
     this.#adviseOnCredentials();
-  }
-
-  #makeBroker(): CancelBroker {
-    return new CancelBroker(this.keys, {
-      logger: this.logger,
-      carriers: this,
-      settings: () => this.settings,
-      nowMs: () => this.nowMs(),
-      targetOf: (server) => ({
-        connect: connectOptions(server.place, this.settings, this.lookup),
-        tls: sameTls(server.tls, server.openedTls),
-      }),
-      serverOf: (client) => this.#serverOf(client.link?.server ?? null),
-      forwardToPeer: (requester, processId, secret) =>
-        this.peers.forward(requester, processId, secret),
-    });
-  }
-
-  #makePasswords(): ServerPasswords {
-    return new ServerPasswords({
-      reader: this.environment.passwordReader,
-      logger: this.logger,
-      settings: () => this.settings,
-      nowMs: () => this.nowMs(),
-      isInUse: (name) => {
-        const database = this.registry.databases.get(name);
-        return database !== undefined && this.registry.isInUse(database);
-      },
-    });
-  }
-
-  #makeAuthQueries(): AuthQueries {
-    return new AuthQueries({
-      registry: this.registry,
-      logger: this.logger,
-      settings: () => this.settings,
-      nowMs: () => this.nowMs(),
-    });
-  }
-
-  #makePlanner(): LoginPlanner {
-    return new LoginPlanner({
-      settings: () => this.settings,
-      credentials: this.credentials,
-      lookups: this.lookups,
-      findDatabase: (name) => this.registry.findDatabase(name),
-    });
   }
 
   // ---- configuration ----
@@ -297,19 +219,6 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
     return this.environment.randomBytes(bytes);
   }
 
-  // ---- peers ----
-
-  #makePeers(config: Config): Peers {
-    return new Peers(config, {
-      logger: this.logger,
-      carriers: this,
-      nowMs: () => this.nowMs(),
-      settings: () => this.settings,
-      serverTls: () => this.serverTls,
-      connectOptions: (target) => connectOptions(target, this.settings, this.lookup),
-    });
-  }
-
   // ---- TLS ----
 
   onServerTlsChanged(): void {
@@ -375,10 +284,6 @@ export class Pooler implements PoolHost<ClientEnd, ServerEnd>, ServerHost {
   launch(pool: RelayPool, owner: ClientEnd | null): void {
     // It joins the pool by itself.
     new ServerConnection(this.takeId(), pool, this, owner);
-  }
-
-  #serverOf(end: ServerEnd | null): ServerConnection | null {
-    return end instanceof ServerConnection ? end : null;
   }
 
   /** Server connections of a pool, in the order of SHOW SERVERS. */

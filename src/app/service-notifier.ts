@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import type { Logger, RootLogger } from '../log/logger.ts';
 import { statsText } from '../log/pgbouncer-text.ts';
+import { DatagramSocket } from '../net/datagram-socket.ts';
+import type { NativeCalls } from '../net/native-calls.ts';
 import { asError } from './system-error.ts';
 
-/** Program of systemd that passes messages on: Node.js has no datagram sockets of the Unix kind. */
+/** Program of systemd that passes messages on, for where this process cannot send them itself. */
 const PROGRAM = 'systemd-notify';
 
 /** A program that does not end is ended: the messages behind it wait for it. */
@@ -12,22 +14,40 @@ const PROGRAM_TIMEOUT_MS = 10_000;
 /** Messages that may wait; there are only a few a minute. */
 const WAITING_MAX = 16;
 
+/** The addresses that {@link DatagramSocket} knows: paths and names of the abstract namespace. */
+const UNIX_ADDRESS = /^[/@]/;
+
+/** What {@link ServiceNotifier} needs from around it. */
+export interface ServiceNotifierOptions {
+  /** The variable NOTIFY_SOCKET; without one, nothing is ever sent. */
+  readonly socket: string | undefined;
+  readonly logger: Logger;
+  /** System calls that Node.js has no function for; `null` where they cannot be made. */
+  readonly nativeCalls: () => NativeCalls | null;
+}
+
 /**
  * Tells a service manager how the process is, where one asks for it by NOTIFY_SOCKET. Messages are
  * sent one after the other, since their order has a meaning. What cannot be sent is logged once.
+ *
+ * They come from this process where system calls can be made, as a unit with `Type=notify` alone asks
+ * for; otherwise from a program, so that the unit has to allow it.
  *
  * @source sd_notify(3)
  */
 export class ServiceNotifier {
   readonly #isWanted: boolean;
+  readonly #socket: DatagramSocket | null;
   readonly #logger: Logger;
   readonly #waiting: (readonly string[])[] = [];
   #isSending = false;
   #hasWarned = false;
 
-  /** @param socket - The variable NOTIFY_SOCKET; without one, nothing is ever sent. */
-  constructor(socket: string | undefined, logger: Logger) {
-    this.#isWanted = socket !== undefined && socket !== '';
+  constructor({ socket = '', logger, nativeCalls }: ServiceNotifierOptions) {
+    this.#isWanted = socket !== '';
+    const calls = UNIX_ADDRESS.test(socket) ? nativeCalls() : null;
+    const path = socket.replace(/^@/, '\0');
+    this.#socket = calls === null ? null : new DatagramSocket(path, calls);
     this.#logger = logger;
   }
 
@@ -42,8 +62,8 @@ export class ServiceNotifier {
   }
 
   /**
-   * A shutdown begins. It may be lost when the process ends at once and other messages wait; the end
-   * says the same.
+   * A shutdown begins. With the program it may be lost when the process ends at once and other
+   * messages wait; the end says the same.
    */
   stopping(): void {
     this.#send(['STOPPING=1']);
@@ -55,11 +75,25 @@ export class ServiceNotifier {
   }
 
   #send(assignments: readonly string[]): void {
-    if (!this.#isWanted || this.#waiting.length >= WAITING_MAX) {
+    if (!this.#isWanted || this.#waiting.length >= WAITING_MAX || this.#sendByItself(assignments)) {
       return;
     }
     this.#waiting.push(assignments);
     this.#pump();
+  }
+
+  /** @returns whether it has been sent; not while others wait, which it must not overtake. */
+  #sendByItself(assignments: readonly string[]): boolean {
+    if (this.#socket === null || this.#isSending) {
+      return false;
+    }
+    try {
+      this.#socket.send(Buffer.from(assignments.join('\n')));
+      return true;
+    } catch {
+      // The program tries longer, and tells when it cannot, either.
+      return false;
+    }
   }
 
   #pump(): void {
@@ -93,11 +127,9 @@ export class ServiceNotifier {
   #warn(problem: string): void {
     if (!this.#hasWarned) {
       this.#hasWarned = true;
-      this.#logger.warn(
-        'config_warning',
-        { problem },
-        `the service manager asks to be notified, but ${PROGRAM} does not work`,
-      );
+      this.#logger.warn('config_warning', {
+        problem: `the service manager asks to be notified, but ${PROGRAM} does not work: ${problem}`,
+      });
     }
   }
 }

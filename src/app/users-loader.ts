@@ -76,8 +76,12 @@ export class UsersLoader {
       return false;
     }
     const { users, problems } = parseUsersFile(authFile, text);
-    for (const problem of problems) {
-      logger.error('auth_file_problem', problem);
+    for (const { isUsed, ...problem } of problems) {
+      if (isUsed) {
+        logger.warn('auth_file_problem', problem);
+      } else {
+        logger.error('auth_file_problem', problem);
+      }
     }
     credentials.load(users, scramIterations);
     return true;

@@ -16,6 +16,8 @@ const MAX_REPLY_BYTES = 262_144;
 /** Columns that the query must have: name and secret. */
 const COLUMNS = 2;
 
+const UNKNOWN_USER: UnknownUser = { kind: 'unknown' };
+
 /** What a complete reply means. */
 export type AuthQueryOutcome =
   | FoundUser
@@ -37,7 +39,8 @@ export class AuthQueryReply {
   #byteCount = 0;
   #problem: AuthQueryOutcome | null = null;
   #hasColumns = false;
-  #row: FoundUser | null = null;
+  /** What its one row says; null until that has come. */
+  #row: FoundUser | UnknownUser | null = null;
   #isExecuted = false;
   #outcome: AuthQueryOutcome | null = null;
   #isClean = true;
@@ -120,7 +123,11 @@ export class AuthQueryReply {
       return;
     }
     const [name = null, secret = null] = values;
-    if (name === null) {
+    if (name === null && secret === null) {
+      // COMPAT: a function with OUT parameters, as the one of PgBouncer's manual, has a row for
+      // everybody; PgBouncer tells such clients of a configuration error, and so who does not exist.
+      this.#row = UNKNOWN_USER;
+    } else if (name === null) {
       this.#reject('auth_query response contained null user name');
     } else if (name === '' || Buffer.byteLength(name) > MAX_USER_BYTES || name.includes('\0')) {
       this.#reject('auth_query response contained a user name that is empty or too long');
@@ -141,7 +148,7 @@ export class AuthQueryReply {
     } else if (this.#problem === null && !this.#isExecuted) {
       this.#abort('unexpected response from auth_query: it ended before its result');
     } else {
-      this.#outcome = this.#problem ?? this.#row ?? { kind: 'unknown' };
+      this.#outcome = this.#problem ?? this.#row ?? UNKNOWN_USER;
     }
   }
 

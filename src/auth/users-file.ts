@@ -8,6 +8,8 @@ export interface UsersFileProblem {
   /** Counted from 1. */
   readonly line: number;
   readonly message: string;
+  /** Whether the line counts nonetheless. */
+  readonly isUsed: boolean;
 }
 
 /** Result of {@link parseUsersFile}. */
@@ -19,6 +21,10 @@ export interface UsersFile {
 }
 
 const QUOTE = '"';
+
+/** PgBouncer's text, and what would be right. */
+const BROKEN =
+  'broken auth file: a line has to be "user" "password", or a comment that begins with ;';
 
 /**
  * Reads a PgBouncer auth_file: `"user" "password"` a line, `""` for a quote, `;` starts a comment line.
@@ -42,20 +48,22 @@ export function parseUsersFile(file: string, text: string): UsersFile {
     const line = scanner.line;
     const entry = scanner.readEntry();
     if (typeof entry === 'string') {
-      problems.push({ file, line, message: entry });
+      problems.push({ file, line, message: entry, isUsed: false });
       break;
     }
     const { user, password, passwordLine } = entry;
     if (user.includes('\ufffd') || password.includes('\ufffd')) {
-      problems.push({ file, line, message: 'entry is not valid UTF-8, ignored' });
+      const message = 'entry is not valid UTF-8, ignored';
+      problems.push({ file, line, message, isUsed: false });
       continue;
     }
     if (passwordLine !== line) {
       const message = `the password of this user was taken from line ${String(passwordLine)}`;
-      problems.push({ file, line, message });
+      problems.push({ file, line, message, isUsed: true });
     }
     if (users.has(user)) {
-      problems.push({ file, line, message: 'user was given before, this line counts' });
+      const message = 'user was given before, this line counts';
+      problems.push({ file, line, message, isUsed: true });
     }
     users.set(user, parseSecret(password));
   }
@@ -100,24 +108,24 @@ class Scanner {
   /** Reads one entry and the rest of its line. A string is the reason why it is broken. */
   readEntry(): Entry | string {
     if (this.#text.charAt(this.#offset) !== QUOTE) {
-      return 'broken auth file';
+      return BROKEN;
     }
     const user = this.#readQuoted();
     if (user === null) {
-      return 'broken auth file';
+      return BROKEN;
     }
     if (Buffer.byteLength(user) > MAX_USER_BYTES) {
       return 'username too long in auth file';
     }
     const passwordStart = this.#text.indexOf(QUOTE, this.#offset);
     if (passwordStart < 0) {
-      return 'broken auth file';
+      return BROKEN;
     }
     this.#advanceTo(passwordStart);
     const passwordLine = this.#line;
     const password = this.#readQuoted();
     if (password === null || user.includes('\0') || password.includes('\0')) {
-      return 'broken auth file';
+      return BROKEN;
     }
     if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) {
       return 'password too long in auth file';

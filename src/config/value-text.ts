@@ -289,7 +289,11 @@ function describeNumbers(setting: Setting): string {
 export function describeAllowed(setting: Setting): string {
   if (setting.support === 'not-yet') {
     const shown = showValue(setting.default, setting);
-    return shown === null ? 'only leaving it out' : `only the default, ${JSON.stringify(shown)}`;
+    if (shown === null) {
+      return 'only leaving it out';
+    }
+    const isText = setting.type === 'str' || setting.type === 'list';
+    return `only the default, ${isText ? JSON.stringify(shown) : shown}, or leaving it out`;
   }
   switch (setting.type) {
     case 'switch':

@@ -31,7 +31,8 @@ export const LOG_EVENTS = {
   config_reloaded: 'the configuration was read again and applied',
   config_reload_failed: 'the new configuration was refused, the old one stays',
   config_warning: 'a setting was accepted but is probably not what was meant',
-  auth_file_problem: 'a line of auth_file could not be used',
+  auth_file_problem:
+    'a line of auth_file could not be used; a warning for one that was, and is probably not what was meant',
   auth_query_failed:
     'auth_query gave no answer: the server could not be reached or refused it, or its result is none',
   hba_file_problem: 'a line of auth_hba_file or auth_ident_file could not be used',

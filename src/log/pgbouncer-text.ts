@@ -54,11 +54,10 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     ({ soft, hard, maxClientConn, expected }) =>
       `kernel file descriptor limit: ${show(soft)} (hard: ${show(hard)}); max_client_conn: ${show(maxClientConn)}, max expected fd use: ${show(expected)}`,
   ),
-  listening: plain(({ address, port, unix }) =>
-    unix === undefined
-      ? `listening on ${hostPort(address, port)}`
-      : `listening on unix:${path(unix)}`,
-  ),
+  listening: plain(({ address, port, unix }, message) => {
+    const where = unix === undefined ? hostPort(address, port) : `unix:${path(unix)}`;
+    return message ?? `listening on ${where}`;
+  }),
   listen_failed: plain(
     ({ address, port, error }) =>
       `cannot listen on ${port === undefined ? show(address) : hostPort(address, port)}: bind(): ${show(error)}`,
@@ -97,7 +96,9 @@ const WORDINGS: Readonly<Partial<Record<LogEvent, Wording>>> = {
     withValue(show(problem), database ?? needsRestart),
   ),
   config_reloaded: plain(({ changedSettings }) =>
-    withValue('configuration reloaded, changed settings', changedSettings),
+    Array.isArray(changedSettings) && changedSettings.length > 0
+      ? withValue('configuration reloaded, changed settings', changedSettings)
+      : 'configuration reloaded, no setting has changed',
   ),
   auth_file_problem: plain(({ file, line, problem, message }) => {
     return line === undefined

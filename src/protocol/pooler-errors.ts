@@ -1,4 +1,3 @@
-import type { ServerReport } from './backend-reader.ts';
 import type { ReportFields } from './backend-writer.ts';
 import { SqlState } from './sqlstate.ts';
 
@@ -387,16 +386,4 @@ export function poolerError(
   // A function as replacement, so that `$&` in a value is nothing special.
   const filled = text.replace('%', () => value.slice(0, 127));
   return { severity, sqlstate, message: filled, reason: name, ...extra };
-}
-
-/** Makes an error that ends a client in the words of the server, since it ended the connection. */
-export function errorOfServer({ sqlstate, message, detail, hint }: ServerReport): PoolerError {
-  return {
-    severity: 'FATAL',
-    sqlstate,
-    message,
-    reason: 'server_error',
-    detail: detail === '' ? undefined : detail,
-    hint: hint === '' ? undefined : hint,
-  };
 }

@@ -4,7 +4,8 @@ import {
   readServerReport,
   type ServerReport,
 } from '../protocol/backend-reader.ts';
-import { errorOfServer, poolerError } from '../protocol/pooler-errors.ts';
+import { poolerError } from '../protocol/pooler-errors.ts';
+import { errorOfServer } from '../protocol/server-error.ts';
 import { Cleanup } from './cleanup.ts';
 import type { ClientEnd, ServerEnd } from './ends.ts';
 import { Disposition, OutstandingRequests } from './outstanding-requests.ts';

@@ -13,7 +13,8 @@ import {
 } from '../net/tls-upgrade.ts';
 import type { CancelKey, ServerReport } from '../protocol/backend-reader.ts';
 import { PROTOCOL_3_0 } from '../protocol/codes.ts';
-import { errorOfServer, poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { errorOfServer } from '../protocol/server-error.ts';
 import { writeStartupMessage } from '../protocol/startup-writer.ts';
 import type { ClientEnd, RelayPool } from '../relay/ends.ts';
 import type { ServerHost } from './server-host.ts';

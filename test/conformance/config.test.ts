@@ -267,6 +267,8 @@ describeConformance({
         );
         writePlaceFile(stage.place, 'pgbouncer.ini', text);
         const console = await stage.enterConsole();
+        // One that is still in use is closed at its release, for another reason.
+        await stage.waitForPool({ cl_active: 0, sv_idle: 1 });
         await console.query('RELOAD');
         await stage.log(/closing because: database configuration changed/);
         const again = await stage.enter('b');

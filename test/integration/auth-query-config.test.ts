@@ -102,6 +102,43 @@ describe('auth_user whom the server asks for a password', () => {
   });
 });
 
+describe('the functions of manuals', () => {
+  const rows = 'SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = who';
+
+  // PgBouncer's manual and operators for Kubernetes have these.
+  it.each([
+    [
+      'with OUT parameters, one row for everybody',
+      `in who text, out uname text, out phash text) RETURNS record LANGUAGE plpgsql SECURITY DEFINER
+       AS $$ BEGIN ${rows} INTO uname, phash; RETURN; END $$`,
+    ],
+    [
+      'with a warning',
+      `who text) RETURNS TABLE (uname text, phash text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+       BEGIN RAISE WARNING 'request: %', who;
+       RETURN QUERY SELECT usename::text, passwd::text FROM pg_catalog.pg_shadow WHERE usename = who;
+       END $$`,
+    ],
+    [
+      'with a column of type name',
+      `who text) RETURNS TABLE (uname name, phash text) LANGUAGE sql SECURITY DEFINER AS '${rows}'`,
+    ],
+  ])('find users, and say nothing of those who do not exist: %s', async (_what, definition) => {
+    await postgres.query(
+      `CREATE SCHEMA IF NOT EXISTS ac_pooler; DROP FUNCTION IF EXISTS ac_pooler.lookup;
+       CREATE FUNCTION ac_pooler.lookup(${definition}`,
+    );
+    const settings = { auth_query: 'SELECT * FROM ac_pooler.lookup($1)' };
+    await withAuthQuery(postgres, { settings }, async (pooler) => {
+      expect(await sessionUser(pooler, LOGIN)).toBe(LOGIN.user);
+      const wrong = await refuse(pooler, { ...LOGIN, password: 'wrong' });
+      expect(wrong).toContain('28P01');
+      expect(await refuse(pooler, { ...LOGIN, user: 'ac_nobody' })).toBe(wrong);
+      expect(pooler.logs.filter(({ event }) => event === 'auth_query_failed')).toEqual([]);
+    });
+  });
+});
+
 describe('the console', () => {
   const options = {
     settings: { auth_user: ASKER, auth_query_cache_ttl: 0 },

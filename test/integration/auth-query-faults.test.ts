@@ -14,6 +14,8 @@ import { waitFor } from '../support/wait-for.ts';
 
 const LOGIN = { user: 'fay', database: 'app', password: 'pencil' };
 const CONFIG_ERROR = 'FATAL 28000: bouncer config error';
+/** What a function with OUT parameters returns that has found nobody. */
+const NOBODY = backend.dataRow([null, null]);
 const ROW = backend.dataRow(['fay', 'pencil']);
 const COLUMNS = backend.rowDescription(['name', 'secret']);
 const DONE = backend.commandComplete('SELECT 1');
@@ -72,6 +74,7 @@ describe('a result of auth_query', () => {
     ['of one column', [backend.rowDescription(['a']), backend.dataRow(['fay']), DONE], 'not 1'],
     ['of three', [backend.rowDescription(['a', 'b', 'c']), DONE], 'not 3'],
     ['of two rows', [COLUMNS, ROW, ROW, DONE], 'more than one row'],
+    ['of NULLs and a row', [COLUMNS, NOBODY, ROW, DONE], 'more than one row'],
     ['of a NULL name', [COLUMNS, backend.dataRow([null, 'pencil']), DONE], 'null user name'],
     ['of an empty name', [COLUMNS, backend.dataRow(['', 'pencil']), DONE], 'user name that is'],
     ['of a long name', [COLUMNS, backend.dataRow(['x'.repeat(128), 'p']), DONE], 'user name that'],
@@ -90,8 +93,8 @@ describe('a result of auth_query', () => {
     });
   });
 
-  it('without a row, or with a NULL secret, is answered like a wrong password', async () => {
-    for (const row of [[], [backend.dataRow(['fay', null])]]) {
+  it('without a row, of NULLs, or with a NULL secret, is answered like a wrong password', async () => {
+    for (const row of [[], [NOBODY], [backend.dataRow(['fay', null])]]) {
       await withServer(answering(COLUMNS, ...row, DONE), {}, async (pooler) => {
         expect(await refuse(pooler, LOGIN)).toBe('FATAL 28P01: password authentication failed');
       });

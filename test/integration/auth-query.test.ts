@@ -287,7 +287,7 @@ describe('the connection of auth_query', () => {
     await withAuthQuery(postgres, { settings: { auth_query } }, async (pooler) => {
       expect(await refuse(pooler, SCRAM_USER)).toBe(CONFIG_ERROR);
       const line = await pooler.waitForEvent('auth_query_failed');
-      expect(line['error']).toContain('function aq_find(unknown) does not exist (42883)');
+      expect(line['error']).toContain('function aq_find(unknown) does not exist (42883): name its');
     });
     for (const auth_query_search_path of ['public', '']) {
       const settings = { auth_query, auth_query_search_path };

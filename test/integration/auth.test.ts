@@ -275,7 +275,22 @@ describe('auth_file', () => {
       await pooler.console('RELOAD');
       expect(await sessionUser(pooler, { ...old, password: 'new' })).toBe(postgres.user);
       expect(await refuse(pooler, { ...old, user: 'behind' })).toContain('28P01');
-      expect(await pooler.waitForEvent('auth_file_problem')).toMatchObject({ line: 3 });
+      expect(await pooler.waitForEvent('auth_file_problem')).toMatchObject({
+        level: 'error',
+        line: 3,
+      });
+    });
+  });
+
+  it('takes the last line of a user, and only warns of it', async () => {
+    await withAuth({ authType: 'md5', users: {} }, async (pooler) => {
+      pooler.writeFile('userlist.txt', lines('"changing" "old"', '"changing" "new"'));
+      await pooler.console('RELOAD');
+      expect(await sessionUser(pooler, { ...old, password: 'new' })).toBe(postgres.user);
+      expect(await pooler.waitForEvent('auth_file_problem')).toMatchObject({
+        level: 'warn',
+        line: 3,
+      });
     });
   });
 

@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { canReusePort } from '../../src/net/reuse-port.ts';
 import { guardChild } from '../support/child-guard.mjs';
 import { PoolerFixture, usePooler } from '../support/pooler-fixture.ts';
-import type { LogLine, PoolerConfig, PoolerOptions } from '../support/pooler-fixture.ts';
+import type { PoolerConfig, PoolerOptions } from '../support/pooler-fixture.ts';
 import { RawClient } from '../support/raw-client.ts';
 import type { ConnectTarget } from '../support/raw-client.ts';
 import { refusedStart } from '../support/refusal.ts';
@@ -119,6 +119,16 @@ describe('the user', () => {
     expect(await refusal({ config: {}, args: ['-u', OTHER_USER] })).toContain(
       `failed to assume identity of user '${OTHER_USER}': Operation not permitted`,
     );
+  });
+});
+
+it.runIf(isLinux)('the process is listed by its name, with its command line', async () => {
+  await usePooler({ config: {} }, (pooler) => {
+    const read = (file: string): string =>
+      fs.readFileSync(`/proc/${String(pooler.pid)}/${file}`, 'utf8');
+    expect(read('comm')).toBe('maitred\n');
+    expect(read('cmdline')).toContain(CLI_FILE);
+    return Promise.resolve();
   });
 });
 
@@ -384,76 +394,5 @@ describe('sockets of a service manager', () => {
         'failed to listen on the socket passed from service manager (fd 3)',
       );
     });
-  });
-});
-
-/** PgBouncer's text, which is that of its log but for the unit of times. */
-const STATUS_LINE =
-  /^STATUS=stats: 0 xacts\/s, 0 queries\/s, 0 client parses\/s, 0 server parses\/s, 0 binds\/s, in 0 B\/s, out 0 B\/s, xact 0 μs, query 0 μs, wait 0 μs$/m;
-
-/** A systemd-notify that writes its arguments to a file. */
-function fakeNotify(directory: string): string {
-  const calls = path.join(directory, 'calls');
-  const program = path.join(directory, 'systemd-notify');
-  fs.writeFileSync(program, `#!/bin/sh\necho "$*" >> '${calls}'\n`, { mode: 0o755 });
-  return calls;
-}
-
-describe('the service manager', () => {
-  it('is told of start, reload, statistics and shutdown, in this order', async () => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mtr-'));
-    const calls = fakeNotify(directory);
-    const env = {
-      NOTIFY_SOCKET: '/absent',
-      PATH: `${directory}:${process.env['PATH'] ?? ''}`,
-    };
-    const has = (text: string) => () => fs.readFileSync(calls, 'utf8').includes(text);
-    try {
-      await usePooler({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
-        await waitFor('the start', has('READY=1'));
-        await waitFor('statistics', () => STATUS_LINE.test(fs.readFileSync(calls, 'utf8')));
-        const client = await pooler.login({ user: 'postgres', database: 'pgbouncer' });
-        pooler.signal('SIGHUP');
-        await waitFor('the reload', () =>
-          /RELOADING=1 MONOTONIC_USEC=\d+\n(?:STATUS.*\n)*READY=1\n/.test(
-            fs.readFileSync(calls, 'utf8'),
-          ),
-        );
-        pooler.signal('SIGTERM');
-        await waitFor('the shutdown', has('STOPPING=1'));
-        await client.close();
-        await withDeadline('the end', pooler.exited);
-      });
-    } finally {
-      fs.rmSync(directory, { recursive: true });
-    }
-  });
-
-  it('that cannot be told is warned of once', async () => {
-    const env = { NOTIFY_SOCKET: '/absent', PATH: '/absent' };
-    await usePooler({ config: { maitred: { stats_period: 1 } }, env }, async (pooler) => {
-      const isWarning = (line: LogLine): boolean =>
-        String(line['msg']).includes('systemd-notify does not work');
-      await pooler.waitForLog('the warning', isWarning);
-      await pooler.waitForEvent('stats');
-      pooler.signal('SIGHUP');
-      await pooler.waitForEvent('config_reloaded');
-      expect(pooler.logs.filter(isWarning)).toHaveLength(1);
-    });
-  });
-
-  it('is not told when it does not ask', async () => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mtr-'));
-    const calls = fakeNotify(directory);
-    const env = { NOTIFY_SOCKET: '', PATH: `${directory}:${process.env['PATH'] ?? ''}` };
-    try {
-      await usePooler({ config: {}, env }, async (pooler) => {
-        pooler.signal('SIGHUP');
-        await pooler.waitForEvent('config_reloaded');
-        expect(fs.existsSync(calls)).toBe(false);
-      });
-    } finally {
-      fs.rmSync(directory, { recursive: true });
-    }
   });
 });

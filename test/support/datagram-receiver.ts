@@ -12,6 +12,7 @@ const DATAGRAM_BYTES_MAX = 65_536;
 
 /** A socket that takes datagrams, as syslog has one at /dev/log. Linux. */
 export class DatagramReceiver {
+  /** A name of the abstract namespace begins with NUL. */
   readonly path: string;
   /** All that has been received, oldest first. */
   readonly received: string[] = [];
@@ -41,6 +42,8 @@ export class DatagramReceiver {
   /** Goes away, and its file with it. */
   close(): void {
     this.#calls.close(this.#fd);
-    rmSync(this.path, { force: true });
+    if (!this.path.startsWith('\0')) {
+      rmSync(this.path, { force: true });
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES } from '../../../src/admin/console-session.ts';
+import { MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES } from '../../../src/admin/console-inbox.ts';
 import { FrontendCode } from '../../../src/protocol/codes.ts';
 import * as f from '../../support/frontend-messages.ts';
 import { ConsoleFixture, summary } from './console-fixture.ts';

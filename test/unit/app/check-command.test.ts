@@ -154,4 +154,34 @@ p.ini: the configuration can be used
     expect(stdout).not.toContain('\u001b');
     expect(stdout).not.toContain('\r');
   });
+
+  it.each([
+    ['', 'admin_users: auth_file has no password of "postgres", "dba"', 'stats_users: auth_file'],
+    ['auth_type = scram-sha-256', 'of "postgres", "dba", so the console', 'of "stats", so'],
+  ])('warns of users of the console who cannot log in (%#)', async (line, first, second) => {
+    const text = `[pgbouncer]
+${line}
+auth_file = users.txt
+admin_users = postgres, alice, dba, pgbouncer
+stats_users = stats
+[databases]
+app =
+`;
+    const files = { 'users.txt': '"alice" "secret"\n"dba" ""\n' };
+    const { exitCode, stdout } = await check(text, { files });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(first);
+    expect(stdout).toContain(second);
+    expect(stdout).not.toContain('"alice"');
+  });
+
+  it.each(['auth_type = trust', 'auth_type = any', 'auth_user = asker'])(
+    'does not warn of users of the console who may come in otherwise: %s',
+    async (line) => {
+      const text = `[pgbouncer]\n${line}\nauth_file = u\nadmin_users = postgres\nstats_users = x\n`;
+      const { exitCode, stdout } = await check(text, { files: { u: '' } });
+      expect(exitCode).toBe(0);
+      expect(stdout).not.toContain('auth_file has no password');
+    },
+  );
 });

@@ -14,6 +14,9 @@ function passwords(file: UsersFile): [string, string][] {
   ]);
 }
 
+const BROKEN =
+  'broken auth file: a line has to be "user" "password", or a comment that begins with ;';
+
 describe('parseUsersFile', () => {
   it('reads names, passwords, quotes, comments and the rest of lines as PgBouncer does', () => {
     const file = parse(
@@ -41,12 +44,12 @@ describe('parseUsersFile', () => {
   });
 
   it.each([
-    ['a line without quotes', '"a" "1"\nbob secret\n"c" "3"', 2, 'broken auth file'],
-    ['a comment in another style', '"a" "1"\n# no\n"c" "3"', 2, 'broken auth file'],
-    ['an open name', '"a" "1"\n\n"bob', 3, 'broken auth file'],
-    ['a missing password', '"a" "1"\n"bob"', 2, 'broken auth file'],
-    ['an open password', '"a" "1"\n"bob" "secret', 2, 'broken auth file'],
-    ['a NUL in a password', '"a" "1"\n"bob" "x\0y"', 2, 'broken auth file'],
+    ['a line without quotes', '"a" "1"\nbob secret\n"c" "3"', 2, BROKEN],
+    ['a comment in another style', '"a" "1"\n# no\n"c" "3"', 2, BROKEN],
+    ['an open name', '"a" "1"\n\n"bob', 3, BROKEN],
+    ['a missing password', '"a" "1"\n"bob"', 2, BROKEN],
+    ['an open password', '"a" "1"\n"bob" "secret', 2, BROKEN],
+    ['a NUL in a password', '"a" "1"\n"bob" "x\0y"', 2, BROKEN],
     [
       'a name of 128 bytes',
       `"a" "1"\n"${'é'.repeat(64)}" "x"`,
@@ -61,7 +64,7 @@ describe('parseUsersFile', () => {
     ],
   ])('stops at %s and names the line', (_what, text, line, message) => {
     const file = parse(text);
-    expect(file.problems).toEqual([{ file: 'userlist.txt', line, message }]);
+    expect(file.problems).toEqual([{ file: 'userlist.txt', line, message, isUsed: false }]);
     expect(passwords(file)).toEqual([['a', '1']]);
   });
 
@@ -78,13 +81,13 @@ describe('parseUsersFile', () => {
       ['carol', 'x'],
     ]);
     expect(file.problems).toHaveLength(1);
-    expect(file.problems[0]).toMatchObject({ line: 1 });
+    expect(file.problems[0]).toMatchObject({ line: 1, isUsed: true });
   });
 
   it('lets the last of two lines for a user count, and says so', () => {
     const file = parse('"bob" "1"\n"bob" "2"');
     expect(passwords(file)).toEqual([['bob', '2']]);
-    expect(file.problems.map((problem) => problem.line)).toEqual([2]);
+    expect(file.problems).toMatchObject([{ line: 2, isUsed: true }]);
   });
 
   it('leaves out an entry that was not UTF-8, and goes on', () => {

@@ -206,7 +206,7 @@ describe('describeAllowed', () => {
     [TEXT, 'a text'],
     [CHOICE, 'md5, trust'],
     [WORDS, 'a list of words'],
-    [LATER, 'only the default, "5"'],
+    [LATER, 'only the default, 5, or leaving it out'],
     [LATER_TEXT, 'only leaving it out'],
   ])('says what a row accepts (%#)', (setting, sentence) => {
     expect(describeAllowed(setting)).toBe(sentence);

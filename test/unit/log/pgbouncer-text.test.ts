@@ -30,6 +30,12 @@ const PROCESS: readonly Case[] = [
   ['listening', { address: '::', port: 6432 }, 'listening on [::]:6432'],
   ['listening', { unix: '/tmp/.s.PGSQL.6432' }, 'listening on unix:/tmp/.s.PGSQL.6432'],
   ['listening', { unix: '\0x/.s.PGSQL.6432' }, 'listening on unix:@x/.s.PGSQL.6432'],
+  [
+    'listening',
+    { address: '127.0.0.1', port: 6432, fd: 3 },
+    'socket passed from service manager (fd 3)',
+    'socket passed from service manager (fd 3)',
+  ],
   ['takeover_not_needed', {}, 'old process not found, try to continue normally'],
   [
     'takeover_started',
@@ -120,7 +126,7 @@ const CONFIGURATION: readonly Case[] = [
   ['config_warning', { problem: 'odd' }, 'odd'],
   ['config_warning', { problem: 'odd', needsRestart: ['a', 'b'] }, 'odd: a, b'],
   ['config_warning', { problem: 'dropping', database: 'd' }, 'dropping: d'],
-  ['config_reloaded', { changedSettings: [] }, 'configuration reloaded, changed settings'],
+  ['config_reloaded', { changedSettings: [] }, 'configuration reloaded, no setting has changed'],
   ['auth_file_problem', { file: 'u', line: 3, message: 'broken' }, 'u:3: broken'],
   ['auth_file_problem', { file: 'u', problem: 'missing' }, 'could not open auth_file u: missing'],
   [
