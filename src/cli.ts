@@ -7,6 +7,7 @@ import { checkCommand } from './app/check-command.ts';
 import type { CommandResult } from './app/command-result.ts';
 import { convertCommand } from './app/convert-command.ts';
 import { isDaemonChild, reportStart, startDaemon } from './app/daemon.ts';
+import { tuneHeap } from './app/heap-tuning.ts';
 import { checkUnixSocketFree } from './app/listeners.ts';
 import { systemPasswordReader } from './app/password-reader.ts';
 import {
@@ -249,6 +250,7 @@ function makeAppOrFail(args: RunArguments, config: Config, environment: AppEnvir
 
 async function run(args: RunArguments): Promise<void> {
   nameProcess();
+  tuneHeap();
   const config = loadOrFail(args);
   const { settings } = config;
   if (args.daemon && !isDaemonChild()) {
