@@ -1,6 +1,6 @@
 import { refuseCertificate } from '../auth/certificate-identity.ts';
 import { planPassword, planPeer } from '../auth/external-plans.ts';
-import { findHbaRule } from '../auth/hba-rules.ts';
+import { HbaIndex } from '../auth/hba-index.ts';
 import type { HbaMethod, HbaRule, LocalNetworks } from '../auth/hba-rules.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
 import { PAM_SERVICE } from '../auth/pam-library.ts';
@@ -33,7 +33,7 @@ type LoginLookup = Pick<LoginRequest, 'target' | 'onFound'>;
 export class LoginMethods {
   readonly #pooler: Pooler;
   readonly #localNetworks: LocalNetworks;
-  #rules: readonly HbaRule[] = [];
+  #rules = new HbaIndex([]);
   #ldap: LdapOptions | null = null;
 
   constructor(pooler: Pooler) {
@@ -68,7 +68,7 @@ export class LoginMethods {
         logger.warn('hba_file_problem', found);
       }
     }
-    this.#rules = rules ?? this.#rules;
+    this.#rules = rules === null ? this.#rules : new HbaIndex(rules);
   }
 
   /**
@@ -107,7 +107,7 @@ export class LoginMethods {
       user,
       isPhysicalReplication: replication?.kind === 'physical',
     };
-    return findHbaRule(this.#rules, facts, this.#localNetworks);
+    return this.#rules.find(facts, this.#localNetworks);
   }
 
   #plan(

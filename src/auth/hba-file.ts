@@ -3,7 +3,7 @@ import type { LdapOptions } from '../config/ldap-options.ts';
 import { formatIpAddress, hasHostBits, parseIpAddress, prefixMask } from '../net/ip-address.ts';
 import type { IpNetwork } from '../net/ip-address.ts';
 import { HbaNamesError, HbaNamesReader } from './hba-names.ts';
-import type { HbaNames, NameColumn, NameFileReader } from './hba-names.ts';
+import type { NameFileReader } from './hba-names.ts';
 import { HBA_CONNECTIONS } from './hba-rules.ts';
 import type { HbaAddress, HbaConnection, HbaMethod, HbaRule } from './hba-rules.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
@@ -75,13 +75,14 @@ function fail(message: string): never {
 export function parseHbaFile(text: string, sources: HbaSources): HbaFile {
   const rules: HbaRule[] = [];
   const problems: HbaProblem[] = [];
+  const names = new HbaNamesReader(sources.names);
   for (const { number, text: content } of hbaLines(text)) {
-    const reader = new RuleReader(number, content, sources);
+    const reader = new RuleReader(number, content, sources, names);
     try {
       rules.push(reader.read());
-      problems.push(
-        ...reader.warnings.map((message) => ({ line: number, message, isSkipped: false })),
-      );
+      for (const message of reader.warnings) {
+        problems.push({ line: number, message, isSkipped: false });
+      }
     } catch (error) {
       if (!(error instanceof LineError) && !(error instanceof HbaNamesError)) {
         throw error;
@@ -106,18 +107,21 @@ class RuleReader {
   readonly #number: number;
   readonly #line: HbaTokenizer;
   readonly #sources: HbaSources;
+  readonly #names: HbaNamesReader;
 
-  constructor(number: number, text: string, sources: HbaSources) {
+  constructor(number: number, text: string, sources: HbaSources, names: HbaNamesReader) {
     this.#number = number;
     this.#line = new HbaTokenizer(text);
     this.#sources = sources;
+    this.#names = names;
   }
 
   /** @throws LineError or HbaNamesError saying what is wrong. */
   read(): HbaRule {
     const connection = this.#readConnection();
-    const databases = this.#readNames('database');
-    const users = this.#readNames('user');
+    const { file } = this.#sources;
+    const databases = this.#names.read('database', this.#line, file);
+    const users = this.#names.read('user', this.#line, file);
     const address = connection === 'local' ? ({ kind: 'all' } as const) : this.#readAddress();
     const method = this.#readMethod();
     const options = this.#readOptions(method);
@@ -131,10 +135,6 @@ class RuleReader {
       (known) => word?.isQuoted === false && known === word.text,
     );
     return connection ?? fail(`unknown type; known are ${HBA_CONNECTIONS.join(', ')}`);
-  }
-
-  #readNames(column: NameColumn): HbaNames {
-    return new HbaNamesReader(column, this.#sources.names).read(this.#line, this.#sources.file);
   }
 
   #readAddress(): HbaAddress {

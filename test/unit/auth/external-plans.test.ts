@@ -233,7 +233,7 @@ describe('a login by peer', () => {
   });
 
   it('goes by its map', () => {
-    const map = parseIdentFile('m bob ann').maps.get('m') ?? [];
+    const map = parseIdentFile('m bob ann').maps.get('m') ?? null;
     const right = Login.byPeer('bob', { map });
     right.auth.start();
     right.outside.answer();
