@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ClientAuthenticator, type AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
+import { ClientAuthenticator } from '../../../src/auth/client-authenticator.ts';
 import type {
   ExternalMethods,
   PasswordJudge,
