@@ -1,6 +1,12 @@
 import { parseLdapOptions } from '../config/ldap-options.ts';
 import type { LdapOptions } from '../config/ldap-options.ts';
-import { formatIpAddress, hasHostBits, parseIpAddress, prefixMask } from '../net/ip-address.ts';
+import {
+  formatIpAddress,
+  hasHostBits,
+  parseIpAddress,
+  prefixMask,
+  withoutMapping,
+} from '../net/ip-address.ts';
 import type { IpNetwork } from '../net/ip-address.ts';
 import { HbaNamesError, HbaNamesReader } from './hba-names.ts';
 import type { NameFileReader } from './hba-names.ts';
@@ -171,7 +177,7 @@ class RuleReader {
         `address does not match mask in ${this.#sources.file} line #${String(this.#number)}: ${shown ?? ''} / ${shownMask ?? ''}`,
       );
     }
-    return network;
+    return withoutMappedPrefix(network);
   }
 
   #readMask(bytes: number): Uint8Array {
@@ -266,4 +272,12 @@ function readPrefix(text: string, bytes: number): Uint8Array {
   const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
   const most = bytes === IPV4_BYTES ? 32 : 128;
   return prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+}
+
+/** `::ffff:10.0.0.0/104` is about the clients that `10.0.0.0/8` is about: no others have such addresses. */
+function withoutMappedPrefix({ address, mask }: IpNetwork): IpNetwork {
+  const start = address.length - IPV4_BYTES;
+  const isFixed = mask.subarray(0, start).every((byte) => byte === 0xff);
+  const plain = isFixed ? withoutMapping(address) : address;
+  return { address: plain, mask: plain === address ? mask : mask.slice(start) };
 }

@@ -1,3 +1,4 @@
+import { systemErrorText } from '../base/system-error-text.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
 import type { HbaWord } from './hba-tokens.ts';
 
@@ -106,8 +107,9 @@ export class HbaNamesReader {
     try {
       text = this.#files.readText(file);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new HbaNamesError(`could not open names file ${file}: ${why}`, { cause });
+      throw new HbaNamesError(`could not open names file ${file}: ${systemErrorText(cause)}`, {
+        cause,
+      });
     }
     const found = nothing();
     for (const { number, text: content } of hbaLines(text)) {

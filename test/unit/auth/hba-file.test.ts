@@ -164,6 +164,9 @@ describe('the column of addresses', () => {
     ['::/0', '::1', true],
     ['::/0', '1.2.3.4', false],
     ['::1/128', '::1', true],
+    ['::ffff:10.0.0.0/104', '10.9.9.9', true],
+    ['::ffff:10.0.0.0/104', '11.0.0.1', false],
+    ['::ffff:10.0.0.0/95', '10.0.0.1', false],
     ['fe80::/10', 'febf::1', true],
     ['fe80::/10', 'fec0::1', false],
     ['10.0.0.0 255.0.0.0', '10.9.9.9', true],
@@ -278,7 +281,7 @@ describe('a line that cannot be used is left out', () => {
     ['host all @groups all trust', '+admins: groups are not supported'],
     ['host samerole all all trust', 'samerole is not supported'],
     ['host samegroup all all trust', 'samegroup is not supported'],
-    ['host all @none all trust', 'could not open names file /etc/maitred/none: ENOENT'],
+    ['host all @none all trust', 'could not open names file /etc/maitred/none: No such file or directory'],
     [
       'host all @self all trust',
       'files of names include each other too deeply at /etc/maitred/self',
