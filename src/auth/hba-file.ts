@@ -268,14 +268,28 @@ class RuleReader {
   }
 }
 
+/** Masks of prefix lengths, by length in bits and in bytes: thousands of lines have the same one. */
+const masks = new Map<string, Uint8Array>();
+
 function readPrefix(text: string, bytes: number): Uint8Array {
+  const key = `${text}/${String(bytes)}`;
+  const known = masks.get(key);
+  if (known !== undefined) {
+    return known;
+  }
   const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
   const most = bytes === IPV4_BYTES ? 32 : 128;
-  return prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+  const mask = prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+  masks.set(key, mask);
+  return mask;
 }
 
 /** `::ffff:10.0.0.0/104` is about the clients that `10.0.0.0/8` is about: no others have such addresses. */
-function withoutMappedPrefix({ address, mask }: IpNetwork): IpNetwork {
+function withoutMappedPrefix(network: IpNetwork): IpNetwork {
+  const { address, mask } = network;
+  if (address.length === IPV4_BYTES) {
+    return network;
+  }
   const start = address.length - IPV4_BYTES;
   const isFixed = mask.subarray(0, start).every((byte) => byte === 0xff);
   const plain = isFixed ? withoutMapping(address) : address;
