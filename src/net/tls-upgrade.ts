@@ -49,7 +49,7 @@ export interface OpenedTls extends ServerTls {
 
 /** Begins TLS as its server on a connection from which nothing encrypted has been read yet. */
 export function beginAcceptedTls(socket: Socket, { context, peerCheck }: AcceptedTls): TLSSocket {
-  const secured = new tls.TLSSocket(socket, {
+  return new tls.TLSSocket(socket, {
     isServer: true,
     secureContext: context,
     ALPNProtocols: [ALPN_PROTOCOL],
@@ -57,9 +57,6 @@ export function beginAcceptedTls(socket: Socket, { context, peerCheck }: Accepte
     // Without a certificate the handshake fails. Whether it can be trusted is asked afterwards.
     rejectUnauthorized: peerCheck === 'authority',
   });
-  // Of a socket that is gone Node.js knows the address only if it was asked for it before.
-  void secured.remoteAddress;
-  return secured;
 }
 
 /** Begins TLS as its client on a connection that stands. */
