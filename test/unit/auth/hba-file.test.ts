@@ -282,7 +282,10 @@ describe('a line that cannot be used is left out', () => {
     ['host all @groups all trust', '+admins: groups are not supported'],
     ['host samerole all all trust', 'samerole is not supported'],
     ['host samegroup all all trust', 'samegroup is not supported'],
-    ['host all @none all trust', 'could not open names file /etc/maitred/none: No such file or directory'],
+    [
+      'host all @none all trust',
+      'could not open names file /etc/maitred/none: No such file or directory',
+    ],
     [
       'host all @self all trust',
       'files of names include each other too deeply at /etc/maitred/self',
