@@ -34,6 +34,8 @@ export class LoginMethods {
   readonly #pooler: Pooler;
   readonly #localNetworks: LocalNetworks;
   #rules = new HbaIndex([]);
+  /** Whether the rules have been read since the start. */
+  #isLoaded = false;
   #ldap: LdapOptions | null = null;
 
   constructor(pooler: Pooler) {
@@ -43,7 +45,7 @@ export class LoginMethods {
 
   /**
    * Reads the files that `auth_type` asks for. Problems are logged; lines that could be read count,
-   * and where the whole file cannot be read, the rules stay as they were.
+   * and where a whole file cannot be read, that of the maps included, the rules stay as they were.
    */
   load(): void {
     const { settings, environment, external, logger } = this.#pooler;
@@ -57,7 +59,7 @@ export class LoginMethods {
     if (settings.authType !== 'hba') {
       return;
     }
-    const { rules, problems } = loadAccessRules(settings, {
+    const { rules, isWithoutMaps, problems } = loadAccessRules(settings, {
       readText: (file) => environment.readText(file),
       unavailable: (method) => external.unavailable(method),
     });
@@ -68,7 +70,11 @@ export class LoginMethods {
         logger.warn('hba_file_problem', found);
       }
     }
-    this.#rules = rules === null ? this.#rules : new HbaIndex(rules);
+    // Old maps are better than none; without old ones, lines with a map refuse whoever they match.
+    if (rules !== null && !(isWithoutMaps && this.#isLoaded)) {
+      this.#rules = new HbaIndex(rules);
+      this.#isLoaded = true;
+    }
   }
 
   /**

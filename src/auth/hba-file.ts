@@ -13,7 +13,7 @@ import type { NameFileReader } from './hba-names.ts';
 import { HBA_CONNECTIONS } from './hba-rules.ts';
 import type { HbaAddress, HbaConnection, HbaMethod, HbaRule } from './hba-rules.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
-import type { IdentMap } from './ident-map.ts';
+import { IdentMap } from './ident-map.ts';
 import { findFilterProblem } from './ldap-client.ts';
 
 /** Something to tell the operator about an HBA file. Never holds a password. */
@@ -36,7 +36,8 @@ export interface HbaFile {
 export interface HbaSources {
   /** The path of the file: files of names are looked for beside it. */
   readonly file: string;
-  readonly maps: ReadonlyMap<string, IdentMap>;
+  /** `null` when their file cannot be read: then all of them are there, and map nobody. */
+  readonly maps: ReadonlyMap<string, IdentMap> | null;
   readonly names: NameFileReader;
 }
 
@@ -250,9 +251,10 @@ class RuleReader {
     }
     const name =
       token.text === 'map=' ? (this.#line.word()?.text ?? '') : token.text.slice('map='.length);
-    return (
-      this.#sources.maps.get(name) ?? fail(`Ident map ${name} is not found in ident config file`)
-    );
+    const { maps } = this.#sources;
+    return maps === null
+      ? new IdentMap()
+      : (maps.get(name) ?? fail(`Ident map ${name} is not found in ident config file`));
   }
 
   #adviseOn(connection: HbaConnection, method: HbaMethod, map: IdentMap | null): void {

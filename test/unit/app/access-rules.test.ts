@@ -59,6 +59,14 @@ describe('the files of auth_type hba', () => {
     expect(load({ '/c/hba': 'local all all trust' }).rules).toHaveLength(1);
   });
 
+  it('have lines with a map refuse whoever they match when there are no maps to be had', () => {
+    const found = load({ '/c/hba': 'local all all peer map=m\nlocal all all trust' });
+    expect(found.isWithoutMaps).toBe(true);
+    expect(found.rules?.map(({ method }) => method)).toEqual(['peer', 'trust']);
+    expect(found.rules?.[0]?.map?.find(['root'], 'root')).toBe('unmapped');
+    expect(told(found)).toEqual(['could not open ident config file /c/ident: ENOENT']);
+  });
+
   it('keep lines whose method this process does not have, and say so', () => {
     const text = 'local all all peer\nhost all all all pam\nlocal all all trust';
     const found = load({ '/c/hba': text }, null, 'there is no PAM');
