@@ -25,6 +25,8 @@ export interface AccessProblem {
 export interface AccessRules {
   /** In their order; `null` when the file cannot be read. */
   readonly rules: readonly HbaRule[] | null;
+  /** Whether no map is known, since their file cannot be read: lines with a map then admit nobody. */
+  readonly isWithoutMaps: boolean;
   readonly problems: readonly AccessProblem[];
 }
 
@@ -57,11 +59,12 @@ export function findLdapProblem({ authType, authLdapOptions }: Settings): string
 export function loadAccessRules(settings: Settings, sources: AccessSources): AccessRules {
   const { authHbaFile: file } = settings;
   const ident = loadIdentMaps(settings.authIdentFile ?? '', sources);
+  const isWithoutMaps = ident.maps === null;
   const text = readOr(file, sources);
   if (typeof text !== 'string') {
     const problem = `could not open hba config file ${file}: ${text.why}`;
     const failure = { kind: 'hba', file, line: 0, problem, isSkipped: true } as const;
-    return { rules: null, problems: [...ident.problems, failure] };
+    return { rules: null, isWithoutMaps, problems: [...ident.problems, failure] };
   }
   const names = {
     readText: sources.readText,
@@ -77,6 +80,7 @@ export function loadAccessRules(settings: Settings, sources: AccessSources): Acc
   }));
   return {
     rules,
+    isWithoutMaps,
     problems: [...ident.problems, ...found, ...unusableRules(file, rules, sources)].sort(byLine),
   };
 }
@@ -86,7 +90,8 @@ function byLine(a: AccessProblem, b: AccessProblem): number {
 }
 
 interface IdentMaps {
-  readonly maps: ReadonlyMap<string, IdentMap>;
+  /** `null` when the file cannot be read. */
+  readonly maps: ReadonlyMap<string, IdentMap> | null;
   readonly problems: readonly AccessProblem[];
 }
 
@@ -98,7 +103,7 @@ function loadIdentMaps(file: string, sources: AccessSources): IdentMaps {
   if (typeof text !== 'string') {
     const problem = `could not open ident config file ${file}: ${text.why}`;
     const failure = { kind: 'ident', file, line: 0, problem, isSkipped: true } as const;
-    return { maps: new Map(), problems: [failure] };
+    return { maps: null, problems: [failure] };
   }
   const { maps, problems } = parseIdentFile(text);
   return {

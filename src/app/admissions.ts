@@ -1,5 +1,5 @@
 import type { FoundUser } from '../auth/auth-query.ts';
-import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { AuthSuccess } from '../auth/auth-step.ts';
 import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
 import type { ConsoleRole } from '../admin/commands.ts';
 import { ConsoleSession } from '../admin/console-session.ts';

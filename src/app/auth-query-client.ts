@@ -3,7 +3,7 @@ import { AuthQueryReply } from '../auth/auth-query-reply.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeParameterQuery } from '../protocol/pg-protocol.ts';
-import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { POOLER_ERRORS, poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
@@ -18,11 +18,8 @@ const NOT_FOUND: ReadonlySet<string> = new Set(['42883', '42P01']);
 /** A query that works in PgBouncer may find nothing here. */
 const SEARCH_PATH_HINT =
   ': name its schema in auth_query, or name the schema in auth_query_search_path';
-/** Failures that say something of auth_user, which is nobody else's business. */
-const OWN_MATTERS: ReadonlySet<PoolerError['reason']> = new Set([
-  'serverLoginFailed',
-  'serverProtocolViolation',
-]);
+/** What the text of a failed login begins with; a server that could not be reached has other words. */
+const [FAILED_LOGIN = ''] = POOLER_ERRORS.serverLoginFailed.text.split('%');
 
 /** What one run of `auth_query` is about. */
 export interface AuthQuestion {
@@ -135,7 +132,12 @@ export class AuthQueryClient implements ClientEnd {
       this.#end(this.#answer());
       return;
     }
-    this.#end({ kind: 'failed', error: shownError(error), reason: describe(error) });
+    // An error that is repeated is as much a matter of auth_user as it was the first time.
+    const cause = error.reason === 'serverLoginRetry' ? this.#pool.lastLoginError : null;
+    const shown = isOwnMatter(cause ?? error)
+      ? poolerError('badConfiguration')
+      : withoutPlace(error);
+    this.#end({ kind: 'failed', error: shown, reason: describe(error) });
   }
 
   disconnectSilently(reason: string): void {
@@ -221,11 +223,17 @@ export class AuthQueryClient implements ClientEnd {
   }
 }
 
-/** What of an error is for a client that has not logged in: never where the server is, or who asks. */
-function shownError(error: PoolerError): PoolerError {
-  if (error.sqlstate.startsWith(REFUSED_LOGIN) || OWN_MATTERS.has(error.reason)) {
-    return poolerError('badConfiguration');
-  }
+/** Whether a failure says something of auth_user, which is nobody else's business. */
+function isOwnMatter({ sqlstate, reason, message }: PoolerError): boolean {
+  return (
+    sqlstate.startsWith(REFUSED_LOGIN) ||
+    reason === 'serverProtocolViolation' ||
+    (reason === 'serverLoginFailed' && message.startsWith(FAILED_LOGIN))
+  );
+}
+
+/** An error as it is for a client that has not logged in: it does not learn where the server is. */
+function withoutPlace(error: PoolerError): PoolerError {
   return { ...error, detail: undefined, hint: undefined };
 }
 

@@ -1,6 +1,6 @@
 import { refuseCertificate } from '../auth/certificate-identity.ts';
 import { planPassword, planPeer } from '../auth/external-plans.ts';
-import { findHbaRule } from '../auth/hba-rules.ts';
+import { HbaIndex } from '../auth/hba-index.ts';
 import type { HbaMethod, HbaRule, LocalNetworks } from '../auth/hba-rules.ts';
 import type { IdentMap } from '../auth/ident-map.ts';
 import { PAM_SERVICE } from '../auth/pam-library.ts';
@@ -33,7 +33,9 @@ type LoginLookup = Pick<LoginRequest, 'target' | 'onFound'>;
 export class LoginMethods {
   readonly #pooler: Pooler;
   readonly #localNetworks: LocalNetworks;
-  #rules: readonly HbaRule[] = [];
+  #rules = new HbaIndex([]);
+  /** Whether the rules have been read since the start. */
+  #isLoaded = false;
   #ldap: LdapOptions | null = null;
 
   constructor(pooler: Pooler) {
@@ -43,7 +45,7 @@ export class LoginMethods {
 
   /**
    * Reads the files that `auth_type` asks for. Problems are logged; lines that could be read count,
-   * and where the whole file cannot be read, the rules stay as they were.
+   * and where a whole file cannot be read, that of the maps included, the rules stay as they were.
    */
   load(): void {
     const { settings, environment, external, logger } = this.#pooler;
@@ -57,7 +59,7 @@ export class LoginMethods {
     if (settings.authType !== 'hba') {
       return;
     }
-    const { rules, problems } = loadAccessRules(settings, {
+    const { rules, isWithoutMaps, problems } = loadAccessRules(settings, {
       readText: (file) => environment.readText(file),
       unavailable: (method) => external.unavailable(method),
     });
@@ -68,7 +70,11 @@ export class LoginMethods {
         logger.warn('hba_file_problem', found);
       }
     }
-    this.#rules = rules ?? this.#rules;
+    // Old maps are better than none; without old ones, lines with a map refuse whoever they match.
+    if (rules !== null && !(isWithoutMaps && this.#isLoaded)) {
+      this.#rules = new HbaIndex(rules);
+      this.#isLoaded = true;
+    }
   }
 
   /**
@@ -107,7 +113,7 @@ export class LoginMethods {
       user,
       isPhysicalReplication: replication?.kind === 'physical',
     };
-    return findHbaRule(this.#rules, facts, this.#localNetworks);
+    return this.#rules.find(facts, this.#localNetworks);
   }
 
   #plan(

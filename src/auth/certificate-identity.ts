@@ -1,4 +1,3 @@
-import { findMapping } from './ident-map.ts';
 import type { IdentMap, Mapping } from './ident-map.ts';
 
 const SLOW_MAP = 'a regular expression of the map takes too long for these names';
@@ -33,11 +32,11 @@ export function refuseCertificate(
   if (names.length === 0) {
     return 'the certificate has neither a common name nor another name';
   }
-  const found = names.map((name) => judgeName(name, map, user));
-  if (found.includes('mapped')) {
+  const found = judgeNames(names, map, user);
+  if (found === 'mapped') {
     return null;
   }
-  if (found.includes('too_slow')) {
+  if (found === 'too_slow') {
     return SLOW_MAP;
   }
   const shown = names.map((name) => JSON.stringify(name)).join(', ');
@@ -60,7 +59,7 @@ function isName(name: string): boolean {
  * @source PostgreSQL manual, "Peer Authentication"
  */
 export function refusePeer(systemName: string, map: IdentMap | null, user: string): string | null {
-  const found = judgeName(systemName, map, user);
+  const found = judgeNames([systemName], map, user);
   if (found === 'mapped' && systemName !== '') {
     return null;
   }
@@ -72,9 +71,9 @@ export function refusePeer(systemName: string, map: IdentMap | null, user: strin
     : `the map has no entry from system user ${systemName} to ${user}`;
 }
 
-function judgeName(name: string, map: IdentMap | null, user: string): Mapping {
+function judgeNames(names: readonly string[], map: IdentMap | null, user: string): Mapping {
   if (map !== null) {
-    return findMapping(map, name, user);
+    return map.find(names, user);
   }
-  return name === user ? 'mapped' : 'unmapped';
+  return names.includes(user) ? 'mapped' : 'unmapped';
 }

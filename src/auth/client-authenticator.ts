@@ -1,55 +1,25 @@
 import { assert, assertNever } from '../base/assert.ts';
 import { MAX_AUTH_MESSAGE_BYTES } from '../protocol/codes.ts';
 import { SqlState } from '../protocol/sqlstate.ts';
-import { isEqualConstantTime, isSecretEqual } from './constant-time.ts';
+import type {
+  AuthPhase,
+  LoginPhase,
+  Md5Phase,
+  PendingPhase,
+  SaslFinalPhase,
+} from './auth-phase.ts';
+import type { AuthFailure, AuthStep, AuthSuccess } from './auth-step.ts';
 import type { LoginPlan, Md5Plan, PlainPlan, ScramPlan } from './login-plan.ts';
-import { isMd5ResponseValid, MD5_SALT_BYTES, md5Digest } from './md5.ts';
+import { isMd5ResponseValid, MD5_SALT_BYTES } from './md5.ts';
 import { readPasswordMessage, readSaslInitialResponse } from './password-message.ts';
-import type { CancelDerivation, Derivation, PasswordDeriver } from './password-derivation.ts';
-import {
-  keysFromSaltedPassword,
-  MAX_SCRAM_MESSAGE_BYTES,
-  SCRAM_MECHANISM,
-  SCRAM_PLUS_MECHANISM,
-} from './scram-crypto.ts';
+import type { CancelDerivation, PasswordDeriver } from './password-derivation.ts';
+import { checkCleartext, type JudgedProof } from './password-proof.ts';
+import { MAX_SCRAM_MESSAGE_BYTES, SCRAM_PLUS_MECHANISM } from './scram-crypto.ts';
 import type { ScramKeys } from './scram-crypto.ts';
+import { finishExchange, offeredMechanisms } from './scram-proof.ts';
 import { ScramServer, SERVER_NONCE_BYTES } from './scram-server.ts';
 import type { ScramVerifier } from './secret.ts';
 import type { SystemPlan } from './system-login.ts';
-
-/** An authentication request to send to the client. */
-export type AuthenticationRequest =
-  | { readonly type: 'cleartext' }
-  | { readonly type: 'md5'; readonly salt: Buffer }
-  | { readonly type: 'sasl'; readonly mechanisms: readonly string[] }
-  | { readonly type: 'sasl-continue'; readonly data: string };
-
-/** What the connection is to do next. */
-export type AuthStep =
-  | { readonly kind: 'send'; readonly authentication: AuthenticationRequest }
-  /** Nothing yet: another step comes through `onResume`. */
-  | { readonly kind: 'pending' }
-  | AuthSuccess
-  | AuthFailure;
-
-/** The client is who it says. */
-export interface AuthSuccess {
-  readonly kind: 'ok';
-  /** Data of AuthenticationSASLFinal to send before AuthenticationOk; `null` for none. */
-  readonly saslFinal: string | null;
-  /** Keys of the stored SCRAM verifier that the client has just proved; `null` for none. */
-  readonly scramKeys: ScramKeys | null;
-}
-
-/** The login has failed and the connection is to be closed. */
-export interface AuthFailure {
-  readonly kind: 'failed';
-  /** The true reason, for the log only: it tells unknown users from wrong passwords. */
-  readonly reason: string;
-  /** The text for the client. */
-  readonly message: string;
-  readonly sqlstate: SqlState;
-}
 
 /** What a {@link ClientAuthenticator} needs from outside. */
 export interface ClientAuthenticatorOptions {
@@ -62,75 +32,6 @@ export interface ClientAuthenticatorOptions {
   /** Takes the step that follows a `pending` one. Not called after `dispose`. */
   readonly onResume: (step: AuthStep) => void;
 }
-
-/** A PasswordMessage is awaited, in clear text. */
-interface PlainPhase {
-  readonly phase: 'plain';
-  readonly plan: PlainPlan;
-}
-/** A PasswordMessage is awaited, in clear text, for the system to judge. */
-interface SystemPhase {
-  readonly phase: 'system';
-  readonly plan: SystemPlan;
-}
-/** A PasswordMessage is awaited, the answer to `salt`. */
-interface Md5Phase {
-  readonly phase: 'md5';
-  readonly plan: Md5Plan;
-  readonly salt: Buffer;
-}
-/** A SASLInitialResponse is awaited. */
-interface SaslInitialPhase {
-  readonly phase: 'sasl-initial';
-  readonly plan: ScramPlan;
-}
-/** A SASLResponse with client-first-message is awaited: the initial response was without data. */
-interface SaslFirstPhase {
-  readonly phase: 'sasl-first';
-  readonly plan: ScramPlan;
-  /** Whether the client chose channel binding. */
-  readonly isBound: boolean;
-}
-/** A SASLResponse with client-final-message is awaited. */
-interface SaslFinalPhase {
-  readonly phase: 'sasl-final';
-  readonly plan: ScramPlan;
-  readonly verifier: ScramVerifier;
-  readonly exchange: ScramServer;
-}
-/** No message may come: a derivation or a check by the system is running. */
-interface PendingPhase {
-  readonly phase: 'pending';
-  readonly cancel: CancelDerivation;
-}
-interface QuietPhase {
-  readonly phase: 'created' | 'closed';
-}
-type Phase =
-  | PlainPhase
-  | SystemPhase
-  | Md5Phase
-  | SaslInitialPhase
-  | SaslFirstPhase
-  | SaslFinalPhase
-  | PendingPhase
-  | QuietPhase;
-
-/** The phases of a {@link ClientAuthenticator}. */
-export type AuthPhase = Phase['phase'];
-
-/** All phases: a record, so that none can be forgotten. */
-export const AUTH_PHASES: Readonly<Record<AuthPhase, true>> = {
-  created: true,
-  plain: true,
-  system: true,
-  md5: true,
-  'sasl-initial': true,
-  'sasl-first': true,
-  'sasl-final': true,
-  pending: true,
-  closed: true,
-};
 
 const NOTHING = (): void => undefined;
 const NO_PASSWORD = Buffer.alloc(0);
@@ -148,17 +49,19 @@ const SASL_FAILED = 'SASL authentication failed';
  */
 export class ClientAuthenticator {
   readonly #channelBinding: Buffer | null;
+  readonly #mechanisms: readonly string[];
   readonly #deriver: PasswordDeriver;
   readonly #random: (bytes: number) => Buffer;
   readonly #onResume: (step: AuthStep) => void;
   readonly #plan: LoginPlan;
-  #state: Phase = { phase: 'created' };
+  #state: LoginPhase = { phase: 'created' };
   /** Whether the secret has been asked for once more: that is done once. */
   #isRechecked = false;
 
   constructor(options: ClientAuthenticatorOptions) {
     this.#plan = options.plan;
     this.#channelBinding = options.channelBinding ?? null;
+    this.#mechanisms = offeredMechanisms(this.#channelBinding);
     this.#deriver = options.deriver;
     this.#random = options.random;
     this.#onResume = options.onResume;
@@ -234,13 +137,6 @@ export class ClientAuthenticator {
     }
   }
 
-  /** What is offered, the better one first. */
-  get #mechanisms(): readonly string[] {
-    return this.#channelBinding === null
-      ? [SCRAM_MECHANISM]
-      : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM];
-  }
-
   /** Gives up: the client is gone. No step follows. */
   dispose(): void {
     this.#close();
@@ -259,53 +155,22 @@ export class ClientAuthenticator {
 
   /** @param password - owned. */
   #checkPassword(plan: PlainPlan, password: Buffer): AuthStep {
-    const { secret } = plan;
-    switch (secret.kind) {
-      case 'plain': {
-        const isRight = isSecretEqual(password, Buffer.from(secret.password, 'utf8'));
-        return this.#judgePassword(plan, password, isRight, null);
-      }
-      case 'md5': {
-        const digest = Buffer.from(md5Digest(password, plan.user), 'latin1');
-        const isRight = isEqualConstantTime(digest, Buffer.from(secret.digest, 'latin1'));
-        return this.#judgePassword(plan, password, isRight, null);
-      }
-      case 'scram':
-        return this.#wait((settle) => {
-          const request = { password, salt: secret.salt, iterations: secret.iterations };
-          return this.#deriver.derive(request, (derivation) => {
-            settle(() => this.#onDerived(plan, password, secret, derivation));
-          });
-        });
-      default:
-        return assertNever(secret);
-    }
+    const check = checkCleartext(plan, password, this.#deriver);
+    return check.kind === 'judged'
+      ? this.#judgePassword(plan, password, check.proof)
+      : this.#wait((settle) =>
+          check.begin((outcome) => {
+            settle(() =>
+              outcome.kind === 'refused'
+                ? this.#failOverloaded(outcome.reason)
+                : this.#judgePassword(plan, password, outcome.proof),
+            );
+          }),
+        );
   }
 
-  #onDerived(
-    plan: PlainPlan,
-    password: Buffer,
-    verifier: ScramVerifier,
-    derivation: Derivation,
-  ): AuthStep {
-    if (derivation.kind === 'refused') {
-      return this.#failOverloaded(derivation.reason);
-    }
-    const keys = keysFromSaltedPassword(derivation.saltedPassword);
-    const { clientKey, serverKey } = keys;
-    const { salt, iterations } = verifier;
-    const isRight = isEqualConstantTime(keys.storedKey, verifier.storedKey);
-    const scramKeys = { clientKey, serverKey, salt, iterations };
-    return this.#judgePassword(plan, password, isRight, scramKeys);
-  }
-
-  #judgePassword(
-    plan: PlainPlan,
-    password: Buffer,
-    isRight: boolean,
-    keys: ScramKeys | null,
-  ): AuthStep {
-    return this.#judge(plan, isRight, keys, (newer) =>
+  #judgePassword(plan: PlainPlan, password: Buffer, proof: JudgedProof): AuthStep {
+    return this.#judge(plan, proof, (newer) =>
       newer.method === 'plain' ? this.#checkPassword(newer, password) : null,
     );
   }
@@ -324,7 +189,7 @@ export class ClientAuthenticator {
   /** @param response - owned. */
   #checkMd5(plan: Md5Plan, salt: Buffer, response: Buffer): AuthStep {
     const isRight = isMd5ResponseValid(response, plan.digest, salt);
-    return this.#judge(plan, isRight, null, (newer) =>
+    return this.#judge(plan, { isRight, keys: null }, (newer) =>
       newer.method === 'md5' ? this.#checkMd5(newer, salt, response) : null,
     );
   }
@@ -388,21 +253,16 @@ export class ClientAuthenticator {
     return { kind: 'send', authentication: { type: 'sasl-continue', data: first.serverFirst } };
   }
 
-  #onClientFinal({ plan, verifier, exchange }: SaslFinalPhase, body: Buffer): AuthStep {
-    const final = exchange.onClientFinal(body);
-    if (final.kind === 'failed') {
-      return final.isMalformed
-        ? this.#failMalformed(final.reason, SASL_FAILED)
-        : this.#failExchange(plan, plan.refusal ?? final.reason);
+  #onClientFinal(state: SaslFinalPhase, body: Buffer): AuthStep {
+    const outcome = finishExchange(state, body);
+    switch (outcome.kind) {
+      case 'proved':
+        return this.#succeed(outcome.saslFinal, outcome.keys);
+      case 'refused':
+        return this.#failExchange(state.plan, outcome.reason);
+      case 'malformed':
+        return this.#failMalformed(outcome.reason, SASL_FAILED);
     }
-    if (plan.refusal !== null) {
-      return this.#failExchange(plan, plan.refusal);
-    }
-    const { salt, iterations, serverKey } = verifier;
-    const { clientKey, serverFinal } = final;
-    // Keys of a derived verifier are of no use: its salt is our own, PostgreSQL has another.
-    const isStored = plan.source.kind === 'stored';
-    return this.#succeed(serverFinal, isStored ? { clientKey, serverKey, salt, iterations } : null);
   }
 
   /**
@@ -452,8 +312,7 @@ export class ClientAuthenticator {
    */
   #judge(
     plan: PlainPlan | Md5Plan,
-    isRight: boolean,
-    keys: ScramKeys | null,
+    { isRight, keys }: JudgedProof,
     again: (newer: LoginPlan) => AuthStep | null,
   ): AuthStep {
     if (isRight && plan.refusal === null) {

@@ -1,13 +1,19 @@
 import { parseLdapOptions } from '../config/ldap-options.ts';
 import type { LdapOptions } from '../config/ldap-options.ts';
-import { formatIpAddress, hasHostBits, parseIpAddress, prefixMask } from '../net/ip-address.ts';
+import {
+  formatIpAddress,
+  hasHostBits,
+  parseIpAddress,
+  prefixMask,
+  withoutMapping,
+} from '../net/ip-address.ts';
 import type { IpNetwork } from '../net/ip-address.ts';
 import { HbaNamesError, HbaNamesReader } from './hba-names.ts';
-import type { HbaNames, NameColumn, NameFileReader } from './hba-names.ts';
+import type { NameFileReader } from './hba-names.ts';
 import { HBA_CONNECTIONS } from './hba-rules.ts';
 import type { HbaAddress, HbaConnection, HbaMethod, HbaRule } from './hba-rules.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
-import type { IdentMap } from './ident-map.ts';
+import { IdentMap } from './ident-map.ts';
 import { findFilterProblem } from './ldap-client.ts';
 
 /** Something to tell the operator about an HBA file. Never holds a password. */
@@ -30,7 +36,8 @@ export interface HbaFile {
 export interface HbaSources {
   /** The path of the file: files of names are looked for beside it. */
   readonly file: string;
-  readonly maps: ReadonlyMap<string, IdentMap>;
+  /** `null` when their file cannot be read: then all of them are there, and map nobody. */
+  readonly maps: ReadonlyMap<string, IdentMap> | null;
   readonly names: NameFileReader;
 }
 
@@ -75,13 +82,14 @@ function fail(message: string): never {
 export function parseHbaFile(text: string, sources: HbaSources): HbaFile {
   const rules: HbaRule[] = [];
   const problems: HbaProblem[] = [];
+  const names = new HbaNamesReader(sources.names);
   for (const { number, text: content } of hbaLines(text)) {
-    const reader = new RuleReader(number, content, sources);
+    const reader = new RuleReader(number, content, sources, names);
     try {
       rules.push(reader.read());
-      problems.push(
-        ...reader.warnings.map((message) => ({ line: number, message, isSkipped: false })),
-      );
+      for (const message of reader.warnings) {
+        problems.push({ line: number, message, isSkipped: false });
+      }
     } catch (error) {
       if (!(error instanceof LineError) && !(error instanceof HbaNamesError)) {
         throw error;
@@ -106,18 +114,21 @@ class RuleReader {
   readonly #number: number;
   readonly #line: HbaTokenizer;
   readonly #sources: HbaSources;
+  readonly #names: HbaNamesReader;
 
-  constructor(number: number, text: string, sources: HbaSources) {
+  constructor(number: number, text: string, sources: HbaSources, names: HbaNamesReader) {
     this.#number = number;
     this.#line = new HbaTokenizer(text);
     this.#sources = sources;
+    this.#names = names;
   }
 
   /** @throws LineError or HbaNamesError saying what is wrong. */
   read(): HbaRule {
     const connection = this.#readConnection();
-    const databases = this.#readNames('database');
-    const users = this.#readNames('user');
+    const { file } = this.#sources;
+    const databases = this.#names.read('database', this.#line, file);
+    const users = this.#names.read('user', this.#line, file);
     const address = connection === 'local' ? ({ kind: 'all' } as const) : this.#readAddress();
     const method = this.#readMethod();
     const options = this.#readOptions(method);
@@ -131,10 +142,6 @@ class RuleReader {
       (known) => word?.isQuoted === false && known === word.text,
     );
     return connection ?? fail(`unknown type; known are ${HBA_CONNECTIONS.join(', ')}`);
-  }
-
-  #readNames(column: NameColumn): HbaNames {
-    return new HbaNamesReader(column, this.#sources.names).read(this.#line, this.#sources.file);
   }
 
   #readAddress(): HbaAddress {
@@ -171,7 +178,7 @@ class RuleReader {
         `address does not match mask in ${this.#sources.file} line #${String(this.#number)}: ${shown ?? ''} / ${shownMask ?? ''}`,
       );
     }
-    return network;
+    return withoutMappedPrefix(network);
   }
 
   #readMask(bytes: number): Uint8Array {
@@ -244,9 +251,10 @@ class RuleReader {
     }
     const name =
       token.text === 'map=' ? (this.#line.word()?.text ?? '') : token.text.slice('map='.length);
-    return (
-      this.#sources.maps.get(name) ?? fail(`Ident map ${name} is not found in ident config file`)
-    );
+    const { maps } = this.#sources;
+    return maps === null
+      ? new IdentMap()
+      : (maps.get(name) ?? fail(`Ident map ${name} is not found in ident config file`));
   }
 
   #adviseOn(connection: HbaConnection, method: HbaMethod, map: IdentMap | null): void {
@@ -262,8 +270,30 @@ class RuleReader {
   }
 }
 
+/** Masks of prefix lengths, by length in bits and in bytes: thousands of lines have the same one. */
+const masks = new Map<string, Uint8Array>();
+
 function readPrefix(text: string, bytes: number): Uint8Array {
+  const key = `${text}/${String(bytes)}`;
+  const known = masks.get(key);
+  if (known !== undefined) {
+    return known;
+  }
   const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
   const most = bytes === IPV4_BYTES ? 32 : 128;
-  return prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+  const mask = prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
+  masks.set(key, mask);
+  return mask;
+}
+
+/** `::ffff:10.0.0.0/104` is about the clients that `10.0.0.0/8` is about: no others have such addresses. */
+function withoutMappedPrefix(network: IpNetwork): IpNetwork {
+  const { address, mask } = network;
+  if (address.length === IPV4_BYTES) {
+    return network;
+  }
+  const start = address.length - IPV4_BYTES;
+  const isFixed = mask.subarray(0, start).every((byte) => byte === 0xff);
+  const plain = isFixed ? withoutMapping(address) : address;
+  return { address: plain, mask: plain === address ? mask : mask.slice(start) };
 }

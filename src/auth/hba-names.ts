@@ -1,3 +1,4 @@
+import { systemErrorText } from '../base/system-error-text.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
 import type { HbaWord } from './hba-tokens.ts';
 
@@ -35,79 +36,70 @@ interface Collected {
   readonly names: Set<string>;
 }
 
-/** Reads a column of databases or users, with the files that it names. */
-export class HbaNamesReader {
-  readonly #column: NameColumn;
-  readonly #files: NameFileReader;
-  readonly #found: Collected = {
-    isAll: false,
-    isSameUser: false,
-    isReplication: false,
-    names: new Set(),
-  };
+const ALL: HbaNames = {
+  isAll: true,
+  isSameUser: false,
+  isReplication: false,
+  names: new Set(),
+};
 
-  constructor(column: NameColumn, files: NameFileReader) {
-    this.#column = column;
+/** Reads the columns of databases and users of one HBA file, with the files that they name. */
+export class HbaNamesReader {
+  readonly #files: NameFileReader;
+  /** What files say that have been read: thousands of lines may name the same one. */
+  readonly #read = new Map<string, HbaNames>();
+
+  constructor(files: NameFileReader) {
     this.#files = files;
   }
 
   /**
-   * Takes the column from a line: words with commas between.
+   * Takes a column from a line: words with commas between.
    *
    * @param file - The file that the line stands in.
+   * @returns what may be shared with other lines.
    * @throws HbaNamesError saying what is wrong as a clause.
    */
-  read(line: HbaTokenizer, file: string): HbaNames {
+  read(column: NameColumn, line: HbaTokenizer, file: string): HbaNames {
+    const words: HbaWord[] = [];
     do {
       const word = line.word();
       if (word === null) {
-        throw new HbaNamesError(missing(line, this.#column));
+        throw new HbaNamesError(missing(line, column));
       }
-      this.#take(word, file, 0);
+      words.push(word);
     } while (line.comma());
-    return this.#found;
+    const [first, second] = words;
+    if (first !== undefined && second === undefined && !first.isQuoted) {
+      if (first.text === 'all') {
+        return ALL;
+      }
+      if (first.text.startsWith('@')) {
+        return this.#readFile(this.#files.resolve(file, first.text.slice(1)), 1);
+      }
+    }
+    const found = nothing();
+    for (const word of words) {
+      this.#take(word, file, 0, found);
+    }
+    return found;
   }
 
-  #take(word: HbaWord, file: string, depth: number): void {
-    const { text, isQuoted } = word;
+  #take({ text, isQuoted }: HbaWord, file: string, depth: number, found: Collected): void {
     if (isQuoted) {
-      this.#found.names.add(text);
+      found.names.add(text);
     } else if (text.startsWith('@')) {
-      this.#takeFile(this.#files.resolve(file, text.slice(1)), depth + 1);
-    } else if (!this.#takeKeyword(text)) {
-      this.#found.names.add(text);
+      add(found, this.#readFile(this.#files.resolve(file, text.slice(1)), depth + 1));
+    } else if (!takeKeyword(text, found)) {
+      found.names.add(text);
     }
   }
 
-  #takeKeyword(text: string): boolean {
-    switch (text) {
-      case 'all':
-        this.#found.isAll = true;
-        return true;
-      // COMPAT: in the column of users as well, as in PgBouncer.
-      case 'sameuser':
-        this.#found.isSameUser = true;
-        return true;
-      case 'replication':
-        this.#found.isReplication = true;
-        return true;
-      case 'samerole':
-      case 'samegroup':
-        throw new HbaNamesError(
-          `${text} is not supported: maitred does not know the roles of the server`,
-        );
-      default:
-        break;
+  #readFile(file: string, depth: number): HbaNames {
+    const known = this.#read.get(file);
+    if (known !== undefined) {
+      return known;
     }
-    if (text.startsWith('+')) {
-      throw new HbaNamesError(
-        `${text}: groups are not supported: maitred does not know the members of roles; name the users, or list them in a file (@file)`,
-      );
-    }
-    return false;
-  }
-
-  #takeFile(file: string, depth: number): void {
     if (depth > DEEPEST_FILE) {
       throw new HbaNamesError(`files of names include each other too deeply at ${file}`);
     }
@@ -115,25 +107,67 @@ export class HbaNamesReader {
     try {
       text = this.#files.readText(file);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new HbaNamesError(`could not open names file ${file}: ${why}`, { cause });
+      throw new HbaNamesError(`could not open names file ${file}: ${systemErrorText(cause)}`, {
+        cause,
+      });
     }
+    const found = nothing();
     for (const { number, text: content } of hbaLines(text)) {
-      this.#takeFileLine(new HbaTokenizer(content), `${file} line ${String(number)}`, file, depth);
-    }
-  }
-
-  /** Words of a file may stand apart by commas or by spaces. */
-  #takeFileLine(line: HbaTokenizer, place: string, file: string, depth: number): void {
-    for (let token = line.next(); token !== null; token = line.next()) {
-      if (token.kind === 'word') {
-        this.#take(token, file, depth);
+      const line = new HbaTokenizer(content);
+      // Words of a file may stand apart by commas or by spaces.
+      for (let token = line.next(); token !== null; token = line.next()) {
+        if (token.kind === 'word') {
+          this.#take(token, file, depth, found);
+        }
+      }
+      if (line.isBroken) {
+        throw new HbaNamesError(`${file} line ${String(number)}: a quote is not closed`);
       }
     }
-    if (line.isBroken) {
-      throw new HbaNamesError(`${place}: a quote is not closed`);
-    }
+    this.#read.set(file, found);
+    return found;
   }
+}
+
+function nothing(): Collected {
+  return { isAll: false, isSameUser: false, isReplication: false, names: new Set() };
+}
+
+function add(found: Collected, more: HbaNames): void {
+  found.isAll ||= more.isAll;
+  found.isSameUser ||= more.isSameUser;
+  found.isReplication ||= more.isReplication;
+  for (const name of more.names) {
+    found.names.add(name);
+  }
+}
+
+function takeKeyword(text: string, found: Collected): boolean {
+  switch (text) {
+    case 'all':
+      found.isAll = true;
+      return true;
+    // COMPAT: in the column of users as well, as in PgBouncer.
+    case 'sameuser':
+      found.isSameUser = true;
+      return true;
+    case 'replication':
+      found.isReplication = true;
+      return true;
+    case 'samerole':
+    case 'samegroup':
+      throw new HbaNamesError(
+        `${text} is not supported: maitred does not know the roles of the server`,
+      );
+    default:
+      break;
+  }
+  if (text.startsWith('+')) {
+    throw new HbaNamesError(
+      `${text}: groups are not supported: maitred does not know the members of roles; name the users, or list them in a file (@file)`,
+    );
+  }
+  return false;
 }
 
 function missing(line: HbaTokenizer, column: NameColumn): string {

@@ -57,21 +57,15 @@ export interface ConnectionFacts {
 export type LocalNetworks = () => readonly IpNetwork[];
 
 /**
- * Finds the rule that decides about a connection: the first that matches in all columns.
+ * Tells whether a rule is about a connection: all of its columns must match.
  *
  * @param localNetworks - Asked for `samehost` and `samenet` only.
- * @returns `null` when there is none: the connection is refused.
- * @source PostgreSQL manual, "The pg_hba.conf File"
  */
-export function findHbaRule(
-  rules: readonly HbaRule[],
+export function matchesRule(
+  rule: HbaRule,
   facts: ConnectionFacts,
   localNetworks: LocalNetworks,
-): HbaRule | null {
-  return rules.find((rule) => matches(rule, facts, localNetworks)) ?? null;
-}
-
-function matches(rule: HbaRule, facts: ConnectionFacts, localNetworks: LocalNetworks): boolean {
+): boolean {
   const { database, user, isPhysicalReplication } = facts;
   const isDatabase = isPhysicalReplication
     ? rule.databases.isReplication

@@ -18,8 +18,10 @@ export interface HbaLine {
   readonly text: string;
 }
 
-/** Characters that separate words. */
-const SPACE = /[ \t\v\f\r]/;
+/** What separates words, from where one has ended. */
+const SPACE = /[ \t\v\f\r]*/y;
+/** A word without quotes, from where it begins. */
+const BARE_WORD = /[^ \t\v\f\r,#"]*/y;
 
 /** Splits a file into those of its lines that are neither empty nor a comment. */
 export function hbaLines(text: string): HbaLine[] {
@@ -41,6 +43,8 @@ export class HbaTokenizer {
   readonly #text: string;
   #offset = 0;
   #isBroken = false;
+  /** A piece that was looked at, and where it ends. */
+  #peeked: { readonly token: HbaToken | null; readonly end: number } | null = null;
 
   constructor(text: string) {
     this.#text = text;
@@ -58,15 +62,25 @@ export class HbaTokenizer {
 
   /** Looks at the next piece without taking it; `null` at the end of the line. */
   peek(): HbaToken | null {
-    const offset = this.#offset;
-    const token = this.next();
-    this.#offset = offset;
-    return token;
+    if (this.#peeked === null) {
+      const offset = this.#offset;
+      const token = this.#read();
+      this.#peeked = { token, end: this.#offset };
+      this.#offset = offset;
+    }
+    return this.#peeked.token;
   }
 
   /** Takes the next piece; `null` at the end of the line. */
   next(): HbaToken | null {
-    this.#skipSpace();
+    const token = this.peek();
+    this.#offset = this.#peeked?.end ?? this.#offset;
+    this.#peeked = null;
+    return token;
+  }
+
+  #read(): HbaToken | null {
+    this.#offset = endOf(SPACE, this.#text, this.#offset);
     const first = this.#text.charAt(this.#offset);
     if (first === '' || first === '#' || this.#isBroken) {
       return null;
@@ -101,13 +115,8 @@ export class HbaTokenizer {
   rest(): string {
     const rest = this.#text.slice(this.#offset);
     this.#offset = this.#text.length;
+    this.#peeked = null;
     return rest;
-  }
-
-  #skipSpace(): void {
-    while (SPACE.test(this.#text.charAt(this.#offset))) {
-      this.#offset += 1;
-    }
   }
 
   #quoted(): HbaWord | null {
@@ -130,9 +139,14 @@ export class HbaTokenizer {
 
   #bare(): HbaWord {
     const start = this.#offset;
-    while (/[^ \t\v\f\r,#"]/.test(this.#text.charAt(this.#offset))) {
-      this.#offset += 1;
-    }
+    this.#offset = endOf(BARE_WORD, this.#text, start);
     return { kind: 'word', text: this.#text.slice(start, this.#offset), isQuoted: false };
   }
+}
+
+/** Where what `pattern` matches from `start` on ends. */
+function endOf(pattern: RegExp, text: string, start: number): number {
+  pattern.lastIndex = start;
+  pattern.test(text);
+  return pattern.lastIndex;
 }

@@ -1,9 +1,12 @@
-import { matchWithinBudget } from './bounded-pattern.ts';
 import { hbaLines, HbaTokenizer } from './hba-tokens.ts';
 import type { HbaWord } from './hba-tokens.ts';
+import { runWithinBudget } from './time-budget.ts';
 
 /** Longest name of a certificate or of the system that is mapped, in characters. */
 export const MAX_SYSTEM_NAME_LENGTH = 255;
+
+/** Stands for all users; no name. */
+const EVERYBODY = Symbol('all');
 
 /** The user that an entry admits. */
 type IdentUser =
@@ -22,8 +25,54 @@ export interface IdentEntry {
   readonly user: IdentUser;
 }
 
-/** The lines of one map, in their order. */
-export type IdentMap = readonly IdentEntry[];
+/** What a map says of somebody; `too_slow` where an expression took too long for these names. */
+export type Mapping = 'mapped' | 'unmapped' | 'too_slow';
+
+/** The lines of one map. */
+export class IdentMap {
+  /** Entries without an expression, by system name: there may be one for each employee. */
+  readonly #plain = new Map<string, Set<string | typeof EVERYBODY>>();
+  /** Entries with one, in their order. */
+  readonly #patterns: IdentEntry[] = [];
+
+  /** Adds the next line. */
+  add(entry: IdentEntry): void {
+    const { systemName, user } = entry;
+    if (systemName.kind === 'pattern' || user.kind === 'pattern') {
+      this.#patterns.push(entry);
+      return;
+    }
+    const users = this.#plain.get(systemName.name) ?? new Set();
+    users.add(user.kind === 'all' ? EVERYBODY : user.name);
+    this.#plain.set(systemName.name, users);
+  }
+
+  /**
+   * Tells whether the map lets somebody log in as `user`. Lines with expressions are looked at after the
+   * others, and have one budget of time for all of them together.
+   *
+   * @param systemNames - Who the client is to the system, or the names in its certificate.
+   */
+  find(systemNames: readonly string[], user: string): Mapping {
+    const names = systemNames.filter((name) => name.length <= MAX_SYSTEM_NAME_LENGTH);
+    for (const name of names) {
+      const users = this.#plain.get(name);
+      if (users?.has(user) === true || users?.has(EVERYBODY) === true) {
+        return 'mapped';
+      }
+    }
+    if (this.#patterns.length === 0 || names.length === 0) {
+      return 'unmapped';
+    }
+    const isMapped = (entry: IdentEntry): boolean =>
+      names.some((name) => isMapping(entry, name, user));
+    const outcome = runWithinBudget(() => this.#patterns.some(isMapped));
+    if (outcome.kind === 'too_slow') {
+      return outcome.kind;
+    }
+    return outcome.result ? 'mapped' : 'unmapped';
+  }
+}
 
 /** A line of an ident file that was left out, and why. */
 export interface IdentProblem {
@@ -49,7 +98,7 @@ export interface IdentFile {
  * @source PostgreSQL manual, "User Name Maps"; PgBouncer manual, "Ident map file format"
  */
 export function parseIdentFile(text: string): IdentFile {
-  const maps = new Map<string, IdentEntry[]>();
+  const maps = new Map<string, IdentMap>();
   const problems: IdentProblem[] = [];
   for (const { number, text: content } of hbaLines(text)) {
     const parsed = parseLine(new HbaTokenizer(content));
@@ -57,12 +106,9 @@ export function parseIdentFile(text: string): IdentFile {
       problems.push({ line: number, message: parsed });
       continue;
     }
-    const entries = maps.get(parsed.map);
-    if (entries === undefined) {
-      maps.set(parsed.map, [parsed.entry]);
-    } else {
-      entries.push(parsed.entry);
-    }
+    const map = maps.get(parsed.map) ?? new IdentMap();
+    map.add(parsed.entry);
+    maps.set(parsed.map, map);
   }
   return { maps, problems };
 }
@@ -134,54 +180,28 @@ function hasGroup(pattern: RegExp): boolean {
   return probe !== null && probe.length > 1;
 }
 
-/** What a map says of somebody; `too_slow` where an expression took too long for these names. */
-export type Mapping = 'mapped' | 'unmapped' | 'too_slow';
-
-/**
- * Tells whether a map lets somebody log in as `user`.
- *
- * @param systemName - Who the client is to the system, or by its certificate.
- */
-export function findMapping(map: IdentMap, systemName: string, user: string): Mapping {
-  if (systemName.length > MAX_SYSTEM_NAME_LENGTH) {
-    return 'unmapped';
+function isMapping(
+  { systemName, user: admitted }: IdentEntry,
+  name: string,
+  user: string,
+): boolean {
+  if (systemName.kind === 'name') {
+    return systemName.name === name && isAdmitted(admitted, user, null);
   }
-  for (const entry of map) {
-    const mapping = mappingOf(entry, systemName, user);
-    if (mapping !== 'unmapped') {
-      return mapping;
-    }
-  }
-  return 'unmapped';
-}
-
-function mappingOf(entry: IdentEntry, systemName: string, user: string): Mapping {
-  if (entry.systemName.kind === 'name') {
-    return entry.systemName.name === systemName ? mapUser(entry.user, user, null) : 'unmapped';
-  }
-  const match = matchWithinBudget(entry.systemName.pattern, systemName);
-  switch (match.kind) {
-    case 'match':
-      return mapUser(entry.user, user, match.groups[1] ?? '');
-    case 'none':
-      return 'unmapped';
-    case 'too_slow':
-      return 'too_slow';
-  }
+  const match = systemName.pattern.exec(name);
+  return match !== null && isAdmitted(admitted, user, match[1] ?? '');
 }
 
 /** @param captured - What replaces `\1`; `null` when the system name is no expression. */
-function mapUser(entry: IdentUser, user: string, captured: string | null): Mapping {
-  switch (entry.kind) {
+function isAdmitted(admitted: IdentUser, user: string, captured: string | null): boolean {
+  switch (admitted.kind) {
     case 'all':
-      return 'mapped';
-    case 'pattern': {
-      const { kind } = matchWithinBudget(entry.pattern, user);
-      return kind === 'match' ? 'mapped' : kind === 'none' ? 'unmapped' : kind;
-    }
+      return true;
+    case 'pattern':
+      return admitted.pattern.test(user);
     case 'name': {
-      const name = captured === null ? entry.name : entry.name.replace('\\1', () => captured);
-      return user === name ? 'mapped' : 'unmapped';
+      const { name } = admitted;
+      return user === (captured === null ? name : name.replace('\\1', () => captured));
     }
   }
 }

@@ -232,7 +232,7 @@ export class ServerAuthenticator {
     }
     if (keys === null || !isFitting(keys, challenge)) {
       return this.#fail(
-        'the SCRAM secret of this user is not the one the server has: salt or iterations differ',
+        'the SCRAM secret of this user is not the one the server has: salt or iterations differ, as they do when the role has expired (VALID UNTIL) or does not exist there',
         WRONG_TYPE,
         HINT_OTHER_SECRET,
       );

@@ -80,9 +80,12 @@ class Scanner {
   readonly #text: string;
   #offset = 0;
   #line = 1;
+  /** Where the current line ends; -1 in the last one. */
+  #newline: number;
 
   constructor(text: string) {
     this.#text = text;
+    this.#newline = text.indexOf('\n');
   }
 
   /** Line of the current offset, counted from 1. */
@@ -154,11 +157,12 @@ class Scanner {
   }
 
   #advanceTo(offset: number): void {
-    for (let i = this.#offset; i < offset; i++) {
-      if (this.#text.charCodeAt(i) === 0x0a) {
-        this.#line += 1;
-      }
+    let newline = this.#newline;
+    while (newline >= 0 && newline < offset) {
+      this.#line += 1;
+      newline = this.#text.indexOf('\n', newline + 1);
     }
+    this.#newline = newline;
     this.#offset = offset;
   }
 }

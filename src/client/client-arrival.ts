@@ -1,4 +1,4 @@
-import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { AuthSuccess } from '../auth/auth-step.ts';
 import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { RelayPool } from '../relay/ends.ts';
 import type { ClientConnection } from './client-connection.ts';

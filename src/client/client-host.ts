@@ -1,4 +1,4 @@
-import type { AuthSuccess } from '../auth/client-authenticator.ts';
+import type { AuthSuccess } from '../auth/auth-step.ts';
 import type { LoginPlan, PendingPlan } from '../auth/login-plan.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import type { Settings } from '../config/config.ts';

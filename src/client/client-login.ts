@@ -1,10 +1,6 @@
-import {
-  AUTH_PHASES,
-  ClientAuthenticator,
-  type AuthPhase,
-  type AuthStep,
-  type AuthSuccess,
-} from '../auth/client-authenticator.ts';
+import { AUTH_PHASES, type AuthPhase } from '../auth/auth-phase.ts';
+import type { AuthStep, AuthSuccess } from '../auth/auth-step.ts';
+import { ClientAuthenticator } from '../auth/client-authenticator.ts';
 import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
 import type { PasswordDeriver } from '../auth/password-derivation.ts';
 import { assertNever } from '../base/assert.ts';

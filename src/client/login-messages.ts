@@ -1,4 +1,4 @@
-import type { AuthenticationRequest } from '../auth/client-authenticator.ts';
+import type { AuthenticationRequest } from '../auth/auth-step.ts';
 import { assertNever } from '../base/assert.ts';
 import {
   writeAuthenticationCleartextPassword,

@@ -13,6 +13,8 @@ export interface IpNetwork {
 const IPV4_BYTES = 4;
 const IPV6_BYTES = 16;
 const BITS_OF_BYTE = 8;
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
 
 /** What an IPv6 address begins with that stands for an IPv4 address: a socket for both shows it. */
 const MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
@@ -27,10 +29,28 @@ const MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
  */
 export function parseIpAddress(text: string): IpAddress | null {
   if (isIPv4(text)) {
-    return Uint8Array.from(text.split('.'), Number);
+    return parseIpv4(text);
   }
   const bare = text.replace(/%.*$/s, '');
   return isIPv6(bare) ? parseIpv6(bare) : null;
+}
+
+/** Reads what is an IPv4 address for certain. */
+function parseIpv4(text: string): IpAddress {
+  const address = new Uint8Array(IPV4_BYTES);
+  let index = 0;
+  let value = 0;
+  for (let offset = 0; offset < text.length; offset++) {
+    const code = text.charCodeAt(offset);
+    if (code === DOT) {
+      address[index++] = value;
+      value = 0;
+    } else {
+      value = value * 10 + code - DIGIT_0;
+    }
+  }
+  address[index] = value;
+  return address;
 }
 
 /** Reads what is an IPv6 address for certain. */

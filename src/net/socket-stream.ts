@@ -38,6 +38,8 @@ export class SocketStream
   /** The writing half. */
   readonly output: StreamOutput;
   #socket: AcceptedSocket;
+  /** Of the peer, once TLS has begun: a socket inside of TLS forgets it when the connection is lost. */
+  #remote: { readonly address: string; readonly port: number } | null = null;
   readonly #handler: StreamHandler;
   /** Direct access to the socket; null until connected, and where it is not to be had. */
   #handle: RawHandle | null = null;
@@ -120,6 +122,7 @@ export class SocketStream
    */
   startTls(begin: (socket: net.Socket) => TLSSocket, hello: Buffer | null): void {
     this.output.beginTls();
+    this.#remote = this.remote;
     const plain = this.#leavePlain();
     leaveClose(plain);
     if (hello !== null) {
@@ -336,7 +339,8 @@ export class SocketStream
 
   /** Address and port of the peer, empty and 0 where unknown or on a unix socket. */
   get remote(): { readonly address: string; readonly port: number } {
-    return { address: this.#socket.remoteAddress ?? '', port: this.#socket.remotePort ?? 0 };
+    const socket = this.#socket;
+    return this.#remote ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
   }
 
   /** Sends what is pending, then a FIN. Reading goes on, so that late bytes cause no reset. */

@@ -76,6 +76,10 @@ describe('auth_user whom the server asks for a password', () => {
       expect(await refuse(pooler, LOGIN)).toBe('FATAL 28000: bouncer config error');
       const line = await pooler.waitForEvent('auth_query_failed');
       expect(line['error']).toContain(reason);
+      // Repeated within server_login_retry, it is nobody's business either.
+      for (const user of [LOGIN.user, 'nobody']) {
+        expect(await refuse(pooler, { ...LOGIN, user })).toBe('FATAL 28000: bouncer config error');
+      }
       // The users of the file are not concerned.
       const rows = await pooler.console('SHOW VERSION');
       expect(rows).toHaveLength(1);

@@ -212,6 +212,8 @@ describe('a server that fails at the question', () => {
       expect(await refuse(pooler, LOGIN)).toBe(CONFIG_ERROR);
       const line = await pooler.waitForEvent('auth_query_failed');
       expect(line['error']).toContain('password authentication failed for user');
+      // The next one is told before the server has been asked again.
+      expect(await refuse(pooler, LOGIN)).toBe(CONFIG_ERROR);
     });
   });
 });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { withKoffiHooks } from '../support/koffi-hooks.ts';
@@ -271,6 +271,18 @@ describe.runIf(isLinux)('the HBA method peer', () => {
   }
 
   const refused = 'FATAL 28000: unix socket login rejected';
+
+  it('stays as it was when the file of the maps is gone at a RELOAD', async () => {
+    const rules = ['local app all peer map=staff', 'local app all trust'];
+    await withRules(rules, async (pooler) => {
+      rmSync(`${pooler.directory}/ident.conf`);
+      await pooler.console('RELOAD');
+      await pooler.waitForEvent('hba_file_problem');
+      expect(await outcome(pooler, 'ann')).toBe('0');
+      // Were the first line left out, the second one would admit everybody.
+      expect(await outcome(pooler, OWN_NAME)).toBe(refused);
+    });
+  });
 
   it.each([
     ['without a map', 'peer', { [OWN_NAME]: '0', ann: refused }],

@@ -144,6 +144,10 @@ describe('stalls and floods', () => {
           await client.readToEnd(15_000);
           client.destroy();
         }
+        // The log says of each where it came from, also where a handshake was under way.
+        const told = pooler.logs.filter(({ error }) => error === 'client_login_timeout');
+        expect(told).toHaveLength(stalled.length);
+        expect(new Set(told.map(({ address }) => address))).toEqual(new Set(['127.0.0.1']));
         await expectToWork(pooler);
       },
     );
@@ -164,6 +168,9 @@ describe('stalls and floods', () => {
         'the log',
         () => pooler.logs.filter(({ event }) => event === 'tls_handshake_failed').length === 3,
       );
+      for (const line of pooler.logs.filter(({ event }) => event === 'tls_handshake_failed')) {
+        expect(line).toMatchObject({ address: '127.0.0.1' });
+      }
       await expectToWork(pooler);
     });
   });

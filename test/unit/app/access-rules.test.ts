@@ -36,7 +36,8 @@ describe('the files of auth_type hba', () => {
   it('are read together', () => {
     const found = load({ '/c/hba': 'local all @u cert map=m', '/c/ident': 'm a b', '/c/u': 'ann' });
     expect(found.problems.filter(({ isSkipped }) => isSkipped)).toEqual([]);
-    expect(found.rules).toMatchObject([{ method: 'cert', map: [{ user: { name: 'b' } }] }]);
+    expect(found.rules).toMatchObject([{ method: 'cert' }]);
+    expect(found.rules?.[0]?.map?.find(['a'], 'b')).toBe('mapped');
   });
 
   it('tell each bad line, the ident file first', () => {
@@ -56,6 +57,14 @@ describe('the files of auth_type hba', () => {
     ]);
     expect(load({ '/c/hba': 'local all all trust' }, null)).toMatchObject({ problems: [] });
     expect(load({ '/c/hba': 'local all all trust' }).rules).toHaveLength(1);
+  });
+
+  it('have lines with a map refuse whoever they match when there are no maps to be had', () => {
+    const found = load({ '/c/hba': 'local all all peer map=m\nlocal all all trust' });
+    expect(found.isWithoutMaps).toBe(true);
+    expect(found.rules?.map(({ method }) => method)).toEqual(['peer', 'trust']);
+    expect(found.rules?.[0]?.map?.find(['root'], 'root')).toBe('unmapped');
+    expect(told(found)).toEqual(['could not open ident config file /c/ident: ENOENT']);
   });
 
   it('keep lines whose method this process does not have, and say so', () => {

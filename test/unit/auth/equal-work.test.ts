@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FoundUser, UnknownUser } from '../../../src/auth/auth-query.ts';
 import { ClientAuthenticator } from '../../../src/auth/client-authenticator.ts';
-import type { AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
 import { Credentials } from '../../../src/auth/credentials.ts';
 import type { LoginMethod } from '../../../src/auth/login-plan.ts';
 import { md5Digest } from '../../../src/auth/md5.ts';

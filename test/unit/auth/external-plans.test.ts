@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ClientAuthenticator, type AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
+import { ClientAuthenticator } from '../../../src/auth/client-authenticator.ts';
 import type {
   ExternalMethods,
   PasswordJudge,
@@ -233,7 +234,7 @@ describe('a login by peer', () => {
   });
 
   it('goes by its map', () => {
-    const map = parseIdentFile('m bob ann').maps.get('m') ?? [];
+    const map = parseIdentFile('m bob ann').maps.get('m') ?? null;
     const right = Login.byPeer('bob', { map });
     right.auth.start();
     right.outside.answer();

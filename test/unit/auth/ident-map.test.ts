@@ -1,20 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { refuseCertificate, refusePeer } from '../../../src/auth/certificate-identity.ts';
-import {
-  findMapping,
-  MAX_SYSTEM_NAME_LENGTH,
-  parseIdentFile,
-  type IdentMap,
-} from '../../../src/auth/ident-map.ts';
+import { MAX_SYSTEM_NAME_LENGTH, parseIdentFile, IdentMap } from '../../../src/auth/ident-map.ts';
+import { TIME_BUDGET_MS } from '../../../src/auth/time-budget.ts';
+import { SeededRandom, testSeed } from '../../support/seeded-random.ts';
 
 function mapOf(lines: string): IdentMap {
   const { maps, problems } = parseIdentFile(lines);
   expect(problems).toEqual([]);
-  return maps.get('m') ?? [];
+  return maps.get('m') ?? new IdentMap();
 }
 
 function isMapped(map: IdentMap, systemName: string, user: string): boolean {
-  return findMapping(map, systemName, user) === 'mapped';
+  return map.find([systemName], user) === 'mapped';
 }
 
 describe('an ident map', () => {
@@ -54,11 +51,68 @@ describe('an ident map', () => {
     ['m ann /^(a+)+$', 'ann', `${'a'.repeat(100)}!`],
   ])('does not think for years about a name: %s', (lines, systemName, user) => {
     const map = mapOf(lines);
-    expect(findMapping(map, systemName, user)).toBe('too_slow');
+    expect(map.find([systemName], user)).toBe('too_slow');
     const certificate = { commonName: systemName, subjectAltNames: [] };
     const reason = 'a regular expression of the map takes too long for these names';
     expect(refuseCertificate(certificate, map, user)).toBe(reason);
     expect(refusePeer(systemName, map, user)).toBe(reason);
+  });
+
+  it('gives all lines and all names together the time of one', () => {
+    const slow = '/^(a+)+$ u\n';
+    const map = mapOf(Array.from({ length: 20 }, () => `m ${slow}`).join(''));
+    const names = Array.from({ length: 20 }, (_unused, index) => `${'a'.repeat(80 + index)}!`);
+    const startMs = performance.now();
+    expect(map.find(names, 'u')).toBe('too_slow');
+    expect(performance.now() - startMs).toBeLessThan(10 * TIME_BUDGET_MS);
+    const shown = { commonName: null, subjectAltNames: names };
+    expect(refuseCertificate(shown, map, 'u')).toContain('takes too long');
+  });
+
+  it('admits whom a line in clear names, whatever expressions stand before it', () => {
+    const name = `${'a'.repeat(100)}!`;
+    expect(isMapped(mapOf(`m /^(a+)+$ u\nm ${name} u`), name, 'u')).toBe(true);
+    expect(isMapped(mapOf(`m /^(a+)+$ u\nm ${name} all`), name, 'v')).toBe(true);
+  });
+
+  it('takes hundreds of expressions for less than one login may cost', () => {
+    const lines = Array.from(
+      { length: 300 },
+      (_unused, index) => `m /^(.*)@d${String(index)}$ \\1`,
+    );
+    const map = mapOf(lines.join('\n'));
+    expect(isMapped(map, 'ann@d299', 'ann')).toBe(true);
+    expect(isMapped(map, 'ann@d300', 'ann')).toBe(false);
+  });
+
+  it('admits whom any of its lines admits', () => {
+    const random = new SeededRandom(testSeed('ident-map'));
+    const names = ['ann', 'bob', 'all', 'ann@x', 'bob@x', '__proto__'];
+    const systemNames = [...names, '/^(.*)@x$', '/^a', '/o'];
+    const users = [...names, '"all"', '\\1', '/^b', 'u_\\1'];
+    let admitted = 0;
+    for (let round = 0; round < 60; round++) {
+      const lines = Array.from({ length: 1 + random.below(6) }, () => {
+        const user = random.pick(users);
+        const isReferring = user.includes('\\1');
+        return `m ${isReferring ? '/^(.*)@x$' : random.pick(systemNames)} ${user}`;
+      });
+      const map = mapOf(lines.join('\n'));
+      const alone = lines.map(mapOf);
+      for (let client = 0; client < 10; client++) {
+        const shown = [random.pick(names), random.pick(names)];
+        const user = random.pick(names);
+        const isAdmitted = alone.some((line) => shown.some((name) => isMapped(line, name, user)));
+        expect([lines, shown, user, map.find(shown, user) === 'mapped']).toEqual([
+          lines,
+          shown,
+          user,
+          isAdmitted,
+        ]);
+        admitted += Number(isAdmitted);
+      }
+    }
+    expect(admitted).toBeGreaterThan(50);
   });
 
   it('looks at names of a bounded length only', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ClientAuthenticator } from '../../../src/auth/client-authenticator.ts';
-import type { AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
 import type { LoginPlan } from '../../../src/auth/login-plan.ts';
 import { md5Digest, md5Response } from '../../../src/auth/md5.ts';
 import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';

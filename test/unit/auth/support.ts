@@ -1,5 +1,5 @@
 import { createHash, pbkdf2Sync } from 'node:crypto';
-import type { AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
 import { keysFromSaltedPassword } from '../../../src/auth/scram-crypto.ts';
 import { preparePassword } from '../../../src/auth/saslprep.ts';
 import type { ScramVerifier } from '../../../src/auth/secret.ts';

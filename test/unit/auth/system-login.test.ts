@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ClientAuthenticator, type AuthStep } from '../../../src/auth/client-authenticator.ts';
+import type { AuthStep } from '../../../src/auth/auth-step.ts';
+import { ClientAuthenticator } from '../../../src/auth/client-authenticator.ts';
 import { PasswordDeriver } from '../../../src/auth/password-derivation.ts';
 import type { SystemPlan, SystemVerdict } from '../../../src/auth/system-login.ts';
 
