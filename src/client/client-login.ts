@@ -1,4 +1,3 @@
-import { AUTH_PHASES, type AuthPhase } from '../auth/auth-phase.ts';
 import type { AuthStep, AuthSuccess } from '../auth/auth-step.ts';
 import { ClientAuthenticator } from '../auth/client-authenticator.ts';
 import type { LoginPlan, PendingPlan, PlanFailure } from '../auth/login-plan.ts';
@@ -18,6 +17,7 @@ import {
   startupPacketBytes,
   type StartupPacket,
 } from '../protocol/startup-packet.ts';
+import { stateOfProof, type LoginState } from './login-state.ts';
 import type { GateVerdict } from './login-guard-port.ts';
 import { badPacketError, writeAuthentication } from './login-messages.ts';
 
@@ -70,40 +70,6 @@ const ENCRYPTION = Buffer.from('S');
 const TLS_HANDSHAKE = 0x16;
 const NO_BODY = Buffer.alloc(0);
 
-/** Where a login stands: in the startup phase, in the phase of its proof, or at its end. */
-export type LoginState =
-  | 'fresh'
-  | 'asked for SSL'
-  | 'asked for GSS'
-  | 'asked for both'
-  | 'waiting for its turn'
-  | 'being looked up'
-  | 'over'
-  | `proof: ${Exclude<AuthPhase, QuietPhase>}`;
-
-/** Phases of the proof that a login is never seen in: it begins at once and ends with the login. */
-type QuietPhase = 'created' | 'closed';
-
-/** All states, for the test of every message in every state. */
-export const LOGIN_STATES: readonly LoginState[] = [
-  'fresh',
-  'asked for SSL',
-  'asked for GSS',
-  'asked for both',
-  'waiting for its turn',
-  'being looked up',
-  'over',
-  ...(Object.keys(AUTH_PHASES) as AuthPhase[]).filter(isLoudPhase).map(proofState),
-];
-
-function isLoudPhase(phase: AuthPhase): phase is Exclude<AuthPhase, QuietPhase> {
-  return phase !== 'created' && phase !== 'closed';
-}
-
-function proofState(phase: Exclude<AuthPhase, QuietPhase>): LoginState {
-  return `proof: ${phase}`;
-}
-
 /**
  * The login of one client, from its first byte to the proof of its identity. Every message in every
  * phase has a defined outcome; identity is set once and never changes.
@@ -144,7 +110,7 @@ export class ClientLogin {
     }
     const phase = this.#authenticator?.phase ?? null;
     if (phase !== null) {
-      return isLoudPhase(phase) ? proofState(phase) : 'over';
+      return stateOfProof(phase);
     }
     if (this.#hasAskedForSsl) {
       return this.#hasAskedForGss ? 'asked for both' : 'asked for SSL';

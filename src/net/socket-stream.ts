@@ -5,6 +5,7 @@ import { assert } from '../base/assert.ts';
 import { ViewCache } from '../base/view-cache.ts';
 import { openSocket } from './abstract-socket.ts';
 import { sharedReadBuffer, takeReadBuffer } from './read-buffers.ts';
+import { HeldInput } from './held-input.ts';
 import { countBulk, startRest, type RestingStream } from './bulk-rest.ts';
 import {
   descriptorOf,
@@ -48,8 +49,7 @@ export class SocketStream
    * was stopped in the middle of it.
    */
   #isHolding = false;
-  readonly #held: Buffer[] = [];
-  #isEndHeld = false;
+  #held: HeldInput | null = null;
   #readBuffer: Buffer;
   /** Views of the read buffer; null until asked for, and void when the buffer changes. */
   #readViews: ViewCache | null = null;
@@ -231,7 +231,7 @@ export class SocketStream
       this.#isPaused = false;
       if (this.#handle === null) {
         this.publicSocket.resume();
-      } else if (this.#isHolding && (this.#held.length > 0 || this.#isEndHeld)) {
+      } else if (this.#isHolding && this.#held !== null) {
         // Whoever resumes expects nothing to come before it is done.
         queueMicrotask(() => {
           this.#deliverHeld();
@@ -260,12 +260,13 @@ export class SocketStream
 
   #deliverHeld(): void {
     while (!this.#isPaused && !this.#isClosed) {
-      const chunk = this.#held.shift();
+      const held = this.#held;
+      const chunk = held?.shift();
       if (chunk === undefined) {
+        this.#held = null;
         this.#isHolding = false;
         this.#handle?.readStart();
-        if (this.#isEndHeld) {
-          this.#isEndHeld = false;
+        if (held?.hasEnd === true) {
           this.onRawEnd();
         }
         return;
@@ -276,7 +277,8 @@ export class SocketStream
 
   onRawRead(bytes: number): Buffer | undefined {
     if (this.#isHolding) {
-      this.#held.push(Buffer.from(this.#readBuffer.subarray(0, bytes)));
+      this.#held ??= new HeldInput();
+      this.#held.push(this.#readBuffer.subarray(0, bytes));
       return undefined;
     }
     try {
@@ -374,7 +376,8 @@ export class SocketStream
       return;
     }
     if (this.#isHolding) {
-      this.#isEndHeld = true;
+      this.#held ??= new HeldInput();
+      this.#held.hasEnd = true;
       return;
     }
     try {
