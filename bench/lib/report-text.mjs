@@ -13,8 +13,8 @@ libuv reads and writes through the file layer (\`read\`, \`write\`) where PgBoun
 which costs about 0.5 µs a transaction. The rest is user time. callgrind counts 11,500 instructions for a
 simple SELECT on Node.js 20: 7,200 in the C++ of Node.js and V8 between the poll and the callback and in the
 two write calls, spread over some hundred functions, and 4,300 in JavaScript, 900 of them for the headers
-of four replies. Over TLS, OpenSSL and the C++ around it add about 14,000. PgBouncer’s user time is 1.0 to
-1.4 µs. As long as each event passes through the callback of a stream, a ratio of 1.1 is out of reach on such
+of four replies. Over TLS there are 19,000 more: 10,700 in OpenSSL, 2,800 in its and Node’s allocations, the
+rest between the two; PgBouncer shares only the first. PgBouncer’s user time is 1.0 to 1.4 µs. As long as each event passes through the callback of a stream, a ratio of 1.1 is out of reach on such
 short queries; with longer ones the difference of 2 to 3 µs a transaction weighs less.
 
 Those are the shares of a quiet core. A process of Node.js touches more memory for a transaction than
