@@ -6,7 +6,7 @@ import { runGuarded } from './lib/lifetime.mjs';
 import { describeCommit, describeMachine } from './lib/machine.mjs';
 import { parseOptions, USAGE } from './lib/options.mjs';
 import { pgbenchVersion } from './lib/pgbench.mjs';
-import { maitredContender, pgbouncerVersion } from './lib/poolers.mjs';
+import { bareRelayContender, maitredContender, pgbouncerVersion } from './lib/poolers.mjs';
 import { startPostgres } from './lib/postgres.mjs';
 import { runScenario } from './lib/runner.mjs';
 import { FULL_SIZES, listScenarios, QUICK_SIZES } from './lib/scenarios.mjs';
@@ -96,7 +96,7 @@ function chooseSizes({ isQuick, seconds }) {
  * @param {string[]} notices - added to
  * @returns {Contender[]} the baseline first
  */
-function chooseContenders({ withPgbouncer, isSelfCheck, nodePaths }, notices) {
+function chooseContenders({ withPgbouncer, withFloor, isSelfCheck, nodePaths }, notices) {
   /** @type {Contender[]} */
   const contenders = [];
   const version = withPgbouncer ? pgbouncerVersion() : null;
@@ -119,6 +119,9 @@ function chooseContenders({ withPgbouncer, isSelfCheck, nodePaths }, notices) {
       throw new Error(`--node ${nodePath}: ${contender.version} takes part already`);
     }
     contenders.push(contender);
+  }
+  if (withFloor) {
+    contenders.push(bareRelayContender());
   }
   return contenders;
 }

@@ -6,6 +6,9 @@ const DEFAULT_RESULTS = path.join('bench', 'results', 'latest.json');
 const DEFAULT_ROUNDS = 5;
 const QUICK_ROUNDS = 2;
 
+/** Where each client may have a server connection of its own. */
+export const FLOOR_SCENARIOS = ['simple-20', 'extended-20', 'tls-simple-20'];
+
 export const USAGE = `Usage: npm run bench -- [options]
 
 Compares maitred with PgBouncer, taking turns on one machine, by means of pgbench.
@@ -16,6 +19,7 @@ Compares maitred with PgBouncer, taking turns on one machine, by means of pgbenc
   --node PATH        also run maitred on this Node.js; may be repeated
   --json FILE        where to write the results (${DEFAULT_RESULTS})
   --no-pgbouncer     measure maitred alone
+  --floor            also measure what any pooler on Node.js costs at least, in ${FLOOR_SCENARIOS.join(', ')}
   --quick            a smoke test: short, ${String(QUICK_ROUNDS)} rounds; writes results with --json only
   --list             print the names of the scenarios
   --help             print this text
@@ -31,6 +35,7 @@ Compares maitred with PgBouncer, taking turns on one machine, by means of pgbenc
  * @property {readonly string[] | null} only - null: all scenarios
  * @property {string | null} json - null: write no file
  * @property {boolean} withPgbouncer
+ * @property {boolean} withFloor
  * @property {boolean} isSelfCheck - PgBouncer against itself: ratios must come out near 1
  * @property {readonly string[]} nodePaths
  * @property {boolean} isList
@@ -54,6 +59,7 @@ export function parseOptions(args) {
       only: { type: 'string' },
       json: { type: 'string' },
       'no-pgbouncer': { type: 'boolean', default: false },
+      floor: { type: 'boolean', default: false },
       'self-check': { type: 'boolean', default: false },
       node: { type: 'string', multiple: true, default: [] },
       list: { type: 'boolean', default: false },
@@ -68,14 +74,29 @@ export function parseOptions(args) {
     isQuick: values.quick,
     rounds: count('--rounds', values.rounds) ?? (values.quick ? QUICK_ROUNDS : DEFAULT_ROUNDS),
     seconds: count('--seconds', values.seconds),
-    only: values.only?.split(',').map((name) => name.trim()) ?? null,
+    only: chosenNames(values.only, values.floor),
     json: values.json ?? (writesByDefault ? DEFAULT_RESULTS : null),
     withPgbouncer: !values['no-pgbouncer'],
+    withFloor: values.floor,
     isSelfCheck: values['self-check'],
     nodePaths: values.node.map((nodePath) => path.resolve(nodePath)),
     isList: values.list,
     isHelp: values.help,
   };
+}
+
+/**
+ * @param {string | undefined} text
+ * @param {boolean} withFloor
+ * @returns {string[] | null}
+ */
+function chosenNames(text, withFloor) {
+  const names = text?.split(',').map((name) => name.trim()) ?? (withFloor ? FLOOR_SCENARIOS : null);
+  const other = withFloor ? names?.find((name) => !FLOOR_SCENARIOS.includes(name)) : undefined;
+  if (other !== undefined) {
+    throw new Error(`--floor takes part in ${FLOOR_SCENARIOS.join(', ')}, not in ${other}`);
+  }
+  return names;
 }
 
 /**

@@ -18,14 +18,16 @@ import { WireClient } from './wire-client.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAITRED_CLI = path.join(ROOT, 'dist', 'cli.js');
+const BARE_RELAY = path.join(ROOT, 'bench', 'lib', 'bare-relay.mjs');
 const MAX_CLIENT_CONNECTIONS = 9000;
 const START_TIMEOUT_MS = 15_000;
 const LOG_TAIL_CHARACTERS = 4000;
 
 /**
- * @typedef {'baseline' | 'machine-node' | 'other-node'} Role
+ * @typedef {'baseline' | 'machine-node' | 'other-node' | 'floor'} Role
  * `baseline`: what the others are compared with; `machine-node`: maitred on the Node.js that runs
- * the benchmark; `other-node`: maitred on a Node.js named by `--node`.
+ * the benchmark; `other-node`: maitred on a Node.js named by `--node`; `floor`: no pooler, but what any
+ * on Node.js costs at least.
  */
 
 /**
@@ -34,6 +36,7 @@ const LOG_TAIL_CHARACTERS = 4000;
  * @property {Role} role
  * @property {string} version - of the pooler and, for maitred, of Node.js
  * @property {string | null} nodePath - the Node.js that runs it; null for PgBouncer
+ * @property {string} [script] - what that runs
  */
 
 /**
@@ -80,6 +83,22 @@ export function maitredContender(nodePath, role) {
     role,
     version: `maitred ${manifest.version} on Node.js ${node.slice(1)}`,
     nodePath,
+    script: MAITRED_CLI,
+  };
+}
+
+/**
+ * Describes the bare relay, on the Node.js that runs the benchmark.
+ *
+ * @returns {Contender}
+ */
+export function bareRelayContender() {
+  return {
+    name: 'bare relay',
+    role: 'floor',
+    version: `bare relay on Node.js ${process.versions.node}`,
+    nodePath: process.execPath,
+    script: BARE_RELAY,
   };
 }
 
@@ -117,7 +136,7 @@ export async function startPooler(contender, postgres, { poolSize, auth, hasTls 
   const child =
     contender.nodePath === null
       ? startChild('pgbouncer', [configFile], { ...serverIdentity(), ...CHILD_OPTIONS })
-      : startChild(contender.nodePath, [MAITRED_CLI, configFile], {
+      : startChild(contender.nodePath, [contender.script ?? MAITRED_CLI, configFile], {
           ...maitredIdentity(contender.nodePath),
           ...CHILD_OPTIONS,
         });
