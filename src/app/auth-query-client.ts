@@ -3,7 +3,7 @@ import { AuthQueryReply } from '../auth/auth-query-reply.ts';
 import type { LinkedList } from '../base/linked-list.ts';
 import { ClientState } from '../pool/states.ts';
 import { writeParameterQuery } from '../protocol/pg-protocol.ts';
-import { POOLER_ERRORS, poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
+import { poolerError, type PoolerError } from '../protocol/pooler-errors.ts';
 import type { ClientEnd, RelayPool, ServerEnd } from '../relay/ends.ts';
 import type { Link } from '../relay/link.ts';
 import type { ParameterValues } from '../relay/parameter-cache.ts';
@@ -18,8 +18,11 @@ const NOT_FOUND: ReadonlySet<string> = new Set(['42883', '42P01']);
 /** A query that works in PgBouncer may find nothing here. */
 const SEARCH_PATH_HINT =
   ': name its schema in auth_query, or name the schema in auth_query_search_path';
-/** What the text of a failed login begins with; a server that could not be reached has other words. */
-const [FAILED_LOGIN = ''] = POOLER_ERRORS.serverLoginFailed.text.split('%');
+/** Failures that say something of auth_user, which is nobody else's business. */
+const OWN_MATTERS: ReadonlySet<PoolerError['reason']> = new Set([
+  'serverLoginFailed',
+  'serverProtocolViolation',
+]);
 
 /** What one run of `auth_query` is about. */
 export interface AuthQuestion {
@@ -223,13 +226,8 @@ export class AuthQueryClient implements ClientEnd {
   }
 }
 
-/** Whether a failure says something of auth_user, which is nobody else's business. */
-function isOwnMatter({ sqlstate, reason, message }: PoolerError): boolean {
-  return (
-    sqlstate.startsWith(REFUSED_LOGIN) ||
-    reason === 'serverProtocolViolation' ||
-    (reason === 'serverLoginFailed' && message.startsWith(FAILED_LOGIN))
-  );
+function isOwnMatter({ sqlstate, reason }: PoolerError): boolean {
+  return sqlstate.startsWith(REFUSED_LOGIN) || OWN_MATTERS.has(reason);
 }
 
 /** An error as it is for a client that has not logged in: it does not learn where the server is. */

@@ -1,11 +1,9 @@
 import type { Credentials } from '../auth/credentials.ts';
 import type { Config } from '../config/config.ts';
+import { CONSOLE_USER } from './admissions.ts';
 
 /** Methods by which only who has a secret in `auth_file` comes in, or whom `auth_query` finds. */
 const METHODS_WITH_SECRETS: ReadonlySet<string> = new Set(['plain', 'md5', 'scram-sha-256']);
-
-/** Whom the system may let in over a Unix socket. */
-const SYSTEM_USER = 'pgbouncer';
 
 /**
  * Finds users who are meant to use the console and cannot log in to it, which is learnt too late when
@@ -25,7 +23,8 @@ export function adviseOnConsole({ settings }: Config, credentials: Credentials):
   ] as const;
   return lists.flatMap(([setting, users]) => {
     const shutOut = users.filter(
-      (user) => user !== SYSTEM_USER && credentials.serverSecret(user).secret.kind === 'none',
+      // The system may let that one in over a Unix socket.
+      (user) => user !== CONSOLE_USER && credentials.serverSecret(user).secret.kind === 'none',
     );
     const names = shutOut.map((user) => `"${user}"`).join(', ');
     return shutOut.length === 0

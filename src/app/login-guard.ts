@@ -180,7 +180,7 @@ export class LoginGuard implements LoginGuardPort {
     const record = this.#records.get(client);
     const isBackoff = reason === BACKOFF_REASON;
     const failure = isBackoff ? 'backoff' : classifyLoginFailure(error, reason);
-    this.#countFailure(failure);
+    this.#failures.add(failure);
     const user = client.identity?.user.name;
     if (record !== undefined && !record.isTrusted && user !== undefined && isGuess(failure)) {
       this.#backoff.onFailure(user, record.origin);
@@ -188,11 +188,7 @@ export class LoginGuard implements LoginGuardPort {
   }
 
   onProxyHeaderRefused(): void {
-    this.#countFailure('proxy_header');
-  }
-
-  #countFailure(failure: LoginFailure): void {
-    this.#failures.add(failure);
+    this.#failures.add('proxy_header');
   }
 
   /** A client has proved itself. */

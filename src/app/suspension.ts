@@ -1,4 +1,4 @@
-import { RawSocket, type AcceptedSocket } from '../net/raw-socket.ts';
+import type { AcceptedSocket } from '../net/raw-socket.ts';
 import { ClientState } from '../pool/states.ts';
 import { poolerError } from '../protocol/pooler-errors.ts';
 import type { Pooler } from './pooler.ts';
@@ -7,10 +7,6 @@ import type { Pooler } from './pooler.ts';
 interface HeldSocket {
   readonly socket: AcceptedSocket;
   readonly unixPath: string | null;
-}
-
-function ignore(): void {
-  // A connection that breaks while it is held is seen when it is taken.
 }
 
 /**
@@ -102,9 +98,6 @@ export class Suspension {
       socket.destroy();
       return;
     }
-    if (!(socket instanceof RawSocket)) {
-      socket.on('error', ignore);
-    }
     this.#held.push({ socket, unixPath });
   }
 
@@ -121,9 +114,6 @@ export class Suspension {
       server.endSuspension();
     }
     for (const { socket, unixPath } of this.#held.splice(0)) {
-      if (!(socket instanceof RawSocket)) {
-        socket.off('error', ignore);
-      }
       if (!socket.destroyed) {
         this.#pooler.accept(socket, unixPath);
       }

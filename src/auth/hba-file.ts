@@ -274,12 +274,12 @@ class RuleReader {
 const masks = new Map<string, Uint8Array>();
 
 function readPrefix(text: string, bytes: number): Uint8Array {
-  const key = `${text}/${String(bytes)}`;
+  const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
+  const key = `${String(bits)}/${String(bytes)}`;
   const known = masks.get(key);
   if (known !== undefined) {
     return known;
   }
-  const bits = /^[0-9]{1,3}$/.test(text) ? Number(text) : -1;
   const most = bytes === IPV4_BYTES ? 32 : 128;
   const mask = prefixMask(bits, bytes) ?? fail(`invalid mask; allowed: /0 to /${String(most)}`);
   masks.set(key, mask);

@@ -23,7 +23,8 @@ interface Keys {
   readonly databases: readonly number[];
 }
 
-const ANYBODY: Keys = { users: [ANY], databases: [ANY] };
+const ANY_NAME: readonly number[] = [ANY];
+const ANYBODY: Keys = { users: ANY_NAME, databases: ANY_NAME };
 
 /**
  * Rules of one type, by user and database, and where these have many rules, by address.
@@ -106,7 +107,7 @@ export class HbaNameTable {
 
   #keysOf(column: HbaNames | null): readonly number[] {
     if (column === null || column.isAll) {
-      return ANYBODY.users;
+      return ANY_NAME;
     }
     const keys = column.isSameUser ? [SAME] : [];
     for (const name of column.names) {
@@ -127,7 +128,7 @@ export class HbaNameTable {
   /** Returns `keys` itself where nothing had to be left out. */
   #affordable(keys: Keys): Keys {
     const { users, databases } = keys;
-    const isPlain = users === ANYBODY.users || databases === ANYBODY.users;
+    const isPlain = users === ANY_NAME || databases === ANY_NAME;
     const kept =
       isPlain || users.length * databases.length <= MAX_PAIRS ? keys : byShorterColumn(keys);
     const count = kept.users.length * kept.databases.length;
@@ -146,6 +147,6 @@ export class HbaNameTable {
 
 function byShorterColumn({ users, databases }: Keys): Keys {
   return users.length <= databases.length
-    ? { users, databases: ANYBODY.databases }
-    : { users: ANYBODY.users, databases };
+    ? { users, databases: ANY_NAME }
+    : { users: ANY_NAME, databases };
 }

@@ -73,10 +73,13 @@ export class HbaTokenizer {
 
   /** Takes the next piece; `null` at the end of the line. */
   next(): HbaToken | null {
-    const token = this.peek();
-    this.#offset = this.#peeked?.end ?? this.#offset;
+    const peeked = this.#peeked;
+    if (peeked === null) {
+      return this.#read();
+    }
+    this.#offset = peeked.end;
     this.#peeked = null;
-    return token;
+    return peeked.token;
   }
 
   #read(): HbaToken | null {

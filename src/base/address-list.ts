@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { dropOldest } from './drop-oldest.ts';
+import { remember } from './remember.ts';
 
 /** The word that stands for the unix socket where lists of addresses allow it. */
 export const UNIX_WORD = 'unix';
@@ -107,15 +107,10 @@ export class AddressList {
 
   /** Whether an address is in one of the networks. Text that is no address is in none. */
   has(address: string): boolean {
-    const known = this.#verdicts.get(address);
-    if (known !== undefined) {
-      return known;
-    }
-    const plain = plainAddress(address).split('%', 1).join('');
-    const version = isIP(plain);
-    const isIn = version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
-    this.#verdicts.set(address, isIn);
-    dropOldest(this.#verdicts, MAX_VERDICTS);
-    return isIn;
+    return remember(this.#verdicts, MAX_VERDICTS, address, () => {
+      const plain = plainAddress(address).split('%', 1).join('');
+      const version = isIP(plain);
+      return version !== 0 && this.#networks.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+    });
   }
 }

@@ -14,27 +14,18 @@ export type LoginState =
 /** Phases of the proof that a login is never seen in: it begins at once and ends with the login. */
 type QuietPhase = 'created' | 'closed';
 
+/** Where a login stands by the phase of its proof. */
+export function stateOfProof(phase: AuthPhase): LoginState {
+  return phase === 'created' || phase === 'closed' ? 'over' : `proof: ${phase}`;
+}
+
 /** All states, for the test of every message in every state. */
-export const LOGIN_STATES: readonly LoginState[] = [
+export const LOGIN_STATES: ReadonlySet<LoginState> = new Set([
   'fresh',
   'asked for SSL',
   'asked for GSS',
   'asked for both',
   'waiting for its turn',
   'being looked up',
-  'over',
-  ...(Object.keys(AUTH_PHASES) as AuthPhase[]).filter(isLoudPhase).map(proofState),
-];
-
-function isLoudPhase(phase: AuthPhase): phase is Exclude<AuthPhase, QuietPhase> {
-  return phase !== 'created' && phase !== 'closed';
-}
-
-function proofState(phase: Exclude<AuthPhase, QuietPhase>): LoginState {
-  return `proof: ${phase}`;
-}
-
-/** Where a login stands by the phase of its proof. */
-export function stateOfProof(phase: AuthPhase): LoginState {
-  return isLoudPhase(phase) ? proofState(phase) : 'over';
-}
+  ...(Object.keys(AUTH_PHASES) as AuthPhase[]).map(stateOfProof),
+]);

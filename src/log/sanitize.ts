@@ -1,4 +1,4 @@
-import { dropOldest } from '../base/drop-oldest.ts';
+import { remember } from '../base/remember.ts';
 
 /** What stands in a log line where a secret would. */
 export const REDACTED = '[redacted]';
@@ -77,18 +77,15 @@ interface NameTraits {
 const knownTraits = new Map<string, NameTraits>();
 
 function traitsOf(name: string): NameTraits {
-  const known = knownTraits.get(name);
-  if (known !== undefined) {
-    return known;
-  }
+  return name.length > MAX_LOGGED_CHARS
+    ? findTraits(name)
+    : remember(knownTraits, MAX_REMEMBERED_NAMES, name, () => findTraits(name));
+}
+
+function findTraits(name: string): NameTraits {
   const written = cutText(name);
   const topName = isReserved(written) ? `${written}_` : written;
-  const traits = { topName, isSecret: isSecretName(name) };
-  if (name.length <= MAX_LOGGED_CHARS) {
-    knownTraits.set(name, traits);
-    dropOldest(knownTraits, MAX_REMEMBERED_NAMES);
-  }
-  return traits;
+  return { topName, isSecret: isSecretName(name) };
 }
 
 /** Cuts `text` to {@link MAX_LOGGED_CHARS}. */

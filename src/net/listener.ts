@@ -49,6 +49,10 @@ export interface ListenOptions {
 /** The options of `net.Server.listen`, with the one that only newer releases of Node.js know. */
 type WhereToListen = net.ListenOptions & { readonly fd?: number; readonly reusePort?: boolean };
 
+function ignore(): void {
+  // Who takes the connection over is told.
+}
+
 /** A socket that listens. */
 export class Listener {
   readonly target: ListenTarget;
@@ -77,7 +81,11 @@ export class Listener {
       noDelay: true,
       allowHalfOpen: true,
     });
-    server.on('connection', options.onAccept);
+    server.on('connection', (socket) => {
+      // Whatever breaks before somebody takes it over must not end the process.
+      socket.on('error', ignore);
+      options.onAccept(socket);
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       const listen = (): void => {

@@ -5,17 +5,13 @@ import {
   makeShutdownRequest,
   rawHandleOf,
   type RawHandle,
+  type RawReader,
   type ShutdownRequest,
 } from './raw-handle.ts';
+import type { SocketOwner } from './socket-events.ts';
 
-/** Who is told of the ends of a {@link RawSocket}. */
-export interface RawSocketOwner {
-  /** @param error - before the end that it causes. */
-  onError(error: Error): void;
-  onClosed(): void;
-  /** @param errno - negative error number. */
-  onRawError(errno: number): void;
-}
+/** Who is told of the ends of a {@link RawSocket}; of an error before the end that it causes. */
+type RawSocketOwner = Pick<SocketOwner, 'onError' | 'onClosed'> & Pick<RawReader, 'onRawError'>;
 
 /** The part of an accepted handle that is used, beyond reading and writing. */
 interface AcceptedHandle extends RawHandle {
@@ -48,8 +44,7 @@ const NOWHERE: Partial<AddressInfo> = {};
  */
 export class RawSocket {
   /** Named as in `net.Socket`, to be found by who looks for that of a socket. */
-  readonly _handle: RawHandle;
-  readonly #handle: AcceptedHandle;
+  readonly _handle: AcceptedHandle;
   #owner: RawSocketOwner | null = null;
   #remote: Partial<AddressInfo> | null = null;
   #isDestroyed = false;
@@ -57,7 +52,6 @@ export class RawSocket {
 
   constructor(handle: AcceptedHandle) {
     this._handle = handle;
-    this.#handle = handle;
     handle.setNoDelay?.(true);
   }
 
@@ -99,7 +93,7 @@ export class RawSocket {
   #peer(): Partial<AddressInfo> {
     if (this.#remote === null) {
       const found = {};
-      this.#handle.getpeername?.(found);
+      this._handle.getpeername?.(found);
       this.#remote = found;
     }
     return this.#remote;
@@ -110,13 +104,13 @@ export class RawSocket {
       return NOWHERE;
     }
     const found = {};
-    this.#handle.getsockname?.(found);
+    this._handle.getsockname?.(found);
     return found;
   }
 
   /** @param delayMs - until the first probe; 0 leaves it to the system. */
   setKeepAlive(isOn: boolean, delayMs: number): void {
-    this.#handle.setKeepAlive?.(isOn, Math.floor(delayMs / 1000));
+    this._handle.setKeepAlive?.(isOn, Math.floor(delayMs / 1000));
   }
 
   /** Sends a FIN behind what has been written. */
@@ -125,7 +119,7 @@ export class RawSocket {
       return;
     }
     this.#isEnded = true;
-    const status = this.#handle.shutdown(makeShutdownRequest());
+    const status = this._handle.shutdown(makeShutdownRequest());
     if (status < 0 && status !== UV_ENOTCONN) {
       this.#owner?.onRawError(status);
     }
@@ -140,7 +134,7 @@ export class RawSocket {
     if (error !== undefined) {
       this.#owner?.onError(error);
     }
-    this.#handle.close(() => {
+    this._handle.close(() => {
       this.#owner?.onClosed();
     });
   }
@@ -149,11 +143,11 @@ export class RawSocket {
   toSocket(): Socket {
     assert(!this.#isDestroyed, 'what is handed over is open');
     const socket = new Socket({
-      handle: this.#handle,
+      handle: this._handle,
       allowHalfOpen: true,
       pauseOnCreate: true,
     } as object);
-    leaveReading(this.#handle);
+    leaveReading(this._handle);
     return socket;
   }
 }

@@ -15,7 +15,7 @@ import {
   type RawHandle,
   type RawReader,
 } from './raw-handle.ts';
-import { RawSocket, type AcceptedSocket, type RawSocketOwner } from './raw-socket.ts';
+import { RawSocket, type AcceptedSocket } from './raw-socket.ts';
 import {
   leaveClose,
   readPublicly,
@@ -33,9 +33,7 @@ import { StreamOutput, type OutputOwner } from './stream-output.ts';
  * One TCP or unix socket as a stream of borrowed chunks, and its ends. A client's socket reads into a
  * buffer that all clients share, a server's into a buffer of its own.
  */
-export class SocketStream
-  implements RawReader, RestingStream, OutputOwner, SocketOwner, RawSocketOwner
-{
+export class SocketStream implements RawReader, RestingStream, OutputOwner, SocketOwner {
   /** The writing half. */
   readonly output: StreamOutput;
   #socket: AcceptedSocket;

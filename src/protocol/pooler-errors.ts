@@ -349,6 +349,12 @@ export const POOLER_ERRORS = {
     'server login failed: %',
     'login to the server failed for a reason found by maitred',
   ),
+  serverUnreachable: row(
+    'FATAL',
+    S.ConnectionFailure,
+    '%',
+    'no connection to the server: it has no address, cannot be reached, or not in time',
+  ),
   serverLoginRetry: row(
     'FATAL',
     S.ConnectionFailure,

@@ -1,4 +1,4 @@
-import { dropOldest } from '../base/drop-oldest.ts';
+import { remember } from '../base/remember.ts';
 
 /**
  * Values of tracked parameters by index; null where unknown. Never changed in place: clients and
@@ -62,16 +62,9 @@ export class TrackedParameters {
    */
   share(values: ParameterValues): ParameterValues {
     const key = JSON.stringify(values);
-    if (key.length > MAX_SHARED_CHARS) {
-      return values;
-    }
-    const shared = this.#shared.get(key);
-    if (shared !== undefined) {
-      return shared;
-    }
-    this.#shared.set(key, values);
-    dropOldest(this.#shared, MAX_SHARED_LISTS);
-    return values;
+    return key.length > MAX_SHARED_CHARS
+      ? values
+      : remember(this.#shared, MAX_SHARED_LISTS, key, () => values);
   }
 
   /** The same values but for one, shared. */

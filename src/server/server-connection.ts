@@ -381,7 +381,7 @@ export class ServerConnection implements ServerEnd, StreamHandler, OpeningPort {
     const reason = this.#failure ?? cause;
     logServerClosed(this, this.#host, reason);
     if (reason === 'connect timeout') {
-      this.#tellLoginFailed(null, { ...poolerError('serverLoginFailed', reason), message: reason });
+      this.#tellLoginFailed(null, poolerError('serverUnreachable', reason));
     }
     this.#opening.dispose();
     if (this.#isOpen && !this.link.isMidRequest) {

@@ -269,7 +269,6 @@ export class ServerOpening {
       error: error === null ? 'server closed the connection' : describeConnectError(error),
     });
     const problem = error instanceof ResolveError ? 'server DNS lookup failed' : 'connect failed';
-    const fallback = poolerError('serverLoginFailed', problem);
-    this.#port.onOpeningFailed(null, { ...fallback, message: problem }, problem);
+    this.#port.onOpeningFailed(null, poolerError('serverUnreachable', problem), problem);
   }
 }

@@ -7,7 +7,7 @@ import { Listener, type ListenTarget } from '../../src/net/listener.ts';
 import type * as RawHandles from '../../src/net/raw-handle.ts';
 import { RawSocket, type AcceptedSocket } from '../../src/net/raw-socket.ts';
 import { SocketStream } from '../../src/net/socket-stream.ts';
-import type { StreamHandler } from '../../src/net/stream-handler.ts';
+import { StreamWitness } from '../support/stream-witness.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const hidden = vi.hoisted(() => ({ handles: false }));
@@ -19,36 +19,6 @@ vi.mock('../../src/net/raw-handle.ts', async (importOriginal) => {
     rawHandleOf: (socket: object) => (hidden.handles ? null : original.rawHandleOf(socket)),
   };
 });
-
-/** Keeps what a stream says. */
-class Witness implements StreamHandler {
-  readonly events: string[] = [];
-  text = '';
-
-  onStreamData(chunk: Buffer, end: number): void {
-    this.text += chunk.toString('latin1', 0, end);
-  }
-
-  onStreamSecure(): void {
-    this.events.push('secure');
-  }
-
-  onStreamDrain(): void {
-    this.events.push('drain');
-  }
-
-  onStreamEnd(): void {
-    this.events.push('end');
-  }
-
-  onStreamClosed(error: Error | null): void {
-    this.events.push(error === null ? 'closed' : `closed by ${error.message}`);
-  }
-
-  onStreamFault(error: unknown): void {
-    this.events.push(`fault ${String(error)}`);
-  }
-}
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -143,7 +113,7 @@ describe('An accepted connection', () => {
     ['a unix socket', unixTarget],
   ])('over %s moves bytes both ways, and its end after all of them', async (_name, target) => {
     const { accepted, peer } = await connectTo(target());
-    const witness = new Witness();
+    const witness = new StreamWitness();
     const stream = SocketStream.adopt(accepted, witness);
     peer.write('hello');
     await waitFor('the bytes', () => witness.text === 'hello');
@@ -171,7 +141,7 @@ describe('An accepted connection', () => {
 
   it('tells of a connection that breaks', async () => {
     const { accepted, peer } = await connectTo(TCP);
-    const witness = new Witness();
+    const witness = new StreamWitness();
     SocketStream.adopt(accepted, witness);
     peer.resetAndDestroy();
     await waitFor('the close', () => witness.events.length > 0);
@@ -182,7 +152,7 @@ describe('An accepted connection', () => {
     const { accepted, peer } = await connectTo(TCP);
     peer.resetAndDestroy();
     await withDeadline('the close', new Promise((resolve) => peer.once('close', resolve)));
-    const witness = new Witness();
+    const witness = new StreamWitness();
     const stream = SocketStream.adopt(accepted, witness);
     stream.end();
     await waitFor('the close', () => witness.events.length > 0);
@@ -196,7 +166,7 @@ describe('An accepted connection', () => {
     const { accepted, peer } = await connectTo(TCP);
     expect(accepted).toBeInstanceOf(net.Socket);
     expect(accepted.remotePort).toBe(peer.localPort);
-    const witness = new Witness();
+    const witness = new StreamWitness();
     const stream = SocketStream.adopt(accepted, witness);
     peer.write('hello');
     await waitFor('the bytes', () => witness.text === 'hello');

@@ -1,7 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeServer } from '../support/fake-server.ts';
 import * as frontend from '../support/frontend-messages.ts';
-import { message, messageWithLength } from '../support/frontend-messages.ts';
+import {
+  message,
+  messageOfLength,
+  messageWithLength,
+  SHORT_MESSAGES,
+} from '../support/frontend-messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { lastWords } from '../support/refusal.ts';
 import { backendPid, KeptPoolers, withPooler } from '../support/scene.ts';
@@ -23,11 +28,6 @@ afterAll(async () => {
   await poolers.stop();
   await postgres.query('DROP TABLE stray_rows');
 });
-
-/** A message whose length field is `length`. */
-function ofLength(type: string, length: number): Buffer {
-  return message(type, Buffer.alloc(length - 4, 0x41));
-}
 
 const COMMITS: readonly (readonly [string, Buffer])[] = [
   ['a simple query', frontend.query('COMMIT')],
@@ -60,7 +60,7 @@ for (const [what, commit] of COMMITS) {
     ])('a %s (%s) of %d bytes ends nobody else', async (_name, type, length) => {
       await poolers.with({}, async (scene) => {
         const { client, isSame } = await handOver(scene, (sender) =>
-          sender.sendAll(commit, ofLength(type, length)),
+          sender.sendAll(commit, messageOfLength(type, length)),
         );
         expect(isSame).toBe(false);
         // The sender may lose the rest of its own replies with the server connection.
@@ -76,7 +76,7 @@ for (const [what, commit] of COMMITS) {
     ])('a %s (%s) of %d bytes is ignored', async (_name, type, length) => {
       await poolers.with({}, async (scene) => {
         const { client, isSame } = await handOver(scene, (sender) =>
-          sender.sendAll(commit, ofLength(type, length)),
+          sender.sendAll(commit, messageOfLength(type, length)),
         );
         expect(isSame).toBe(true);
         await client.readUntil('Z');
@@ -84,23 +84,20 @@ for (const [what, commit] of COMMITS) {
       });
     });
 
-    it.each([
-      ['Sync', 'S'],
-      ['Flush', 'H'],
-      ['Describe', 'D'],
-      ['Close', 'C'],
-      ['Execute', 'E'],
-    ])('a %s (%s) of 20,000 bytes ends its sender alone', async (_name, type) => {
-      await poolers.with({}, async (scene) => {
-        const { client } = await handOver(scene, (sender) =>
-          sender.sendAll(commit, ofLength(type, 20_000)),
-        );
-        expect(await lastWords(client)).toMatch(/^FATAL 08006: /);
-      });
-    });
+    it.each(SHORT_MESSAGES)(
+      'a %s (%s) of 20,000 bytes ends its sender alone',
+      async (_name, type) => {
+        await poolers.with({}, async (scene) => {
+          const { client } = await handOver(scene, (sender) =>
+            sender.sendAll(commit, messageOfLength(type, 20_000)),
+          );
+          expect(await lastWords(client)).toMatch(/^FATAL 08006: /);
+        });
+      },
+    );
 
     it.each([
-      ['Terminate of 20,000 bytes', ofLength('X', 20_000)],
+      ['Terminate of 20,000 bytes', messageOfLength('X', 20_000)],
       ['Sync of 3 bytes', messageWithLength('S', 3)],
       ['CopyDone of 2^31 bytes', messageWithLength('c', 0x8000_0000)],
       ['CopyFail of 2^31 - 1 bytes', messageWithLength('f', 0x7fff_ffff)],
@@ -141,7 +138,7 @@ describe('in front of a server of which every byte is seen', () => {
       await client.query('BEGIN');
       next.send(frontend.query('SELECT 2'));
       await scene.waitForPool({ cl_waiting: 1 });
-      client.send(frontend.query('COMMIT'), ofLength(type, 20_000));
+      client.send(frontend.query('COMMIT'), messageOfLength(type, 20_000));
       expect((await next.readOutcome()).types).toBe('TDCZ');
       const connections = await server.waitForConnections(count);
       expect(connections.at(-1)?.queries).toContain('SELECT 2');
@@ -177,10 +174,10 @@ describe('in a COPY that fails by itself', () => {
 
   it.each([
     ['a Flush with a body', message('H', Buffer.from('body'))],
-    ['a Flush of 20,000 bytes', ofLength('H', 20_000)],
-    ['a Sync of 20,000 bytes', ofLength('S', 20_000)],
-    ['a CopyDone of 20,000 bytes', ofLength('c', 20_000)],
-    ['a CopyFail of 20,000 bytes', ofLength('f', 20_000)],
+    ['a Flush of 20,000 bytes', messageOfLength('H', 20_000)],
+    ['a Sync of 20,000 bytes', messageOfLength('S', 20_000)],
+    ['a CopyDone of 20,000 bytes', messageOfLength('c', 20_000)],
+    ['a CopyFail of 20,000 bytes', messageOfLength('f', 20_000)],
   ])('%s behind the row ends nobody else', async (_name, bytes) => {
     await withPooler(postgres, {}, async (scene) => {
       const [client, next] = await scene.logins(2);

@@ -3,10 +3,10 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type * as RawHandles from '../../src/net/raw-handle.ts';
 import { SocketStream } from '../../src/net/socket-stream.ts';
-import type { StreamHandler } from '../../src/net/stream-handler.ts';
 import { buildTlsContext } from '../../src/net/tls-context.ts';
 import { beginAcceptedTls } from '../../src/net/tls-upgrade.ts';
 import { makeAuthority } from '../support/certificates.ts';
+import { StreamWitness } from '../support/stream-witness.ts';
 import { waitFor, withDeadline } from '../support/wait-for.ts';
 
 const hidden = vi.hoisted(() => ({ handles: false }));
@@ -33,16 +33,15 @@ const { context } = buildTlsContext({
 });
 
 /** The accepting side: begins TLS with the first byte, or with the byte behind a `?`. */
-class Acceptor implements StreamHandler {
+class Acceptor extends StreamWitness {
   stream: SocketStream | null = null;
   readonly received: Buffer[] = [];
-  readonly events: string[] = [];
   onData: (chunk: Buffer) => void = () => undefined;
   /** Gets the chunk itself, borrowed. */
   onChunk: (chunk: Buffer, end: number) => void = () => undefined;
   #isSecure = false;
 
-  onStreamData(chunk: Buffer, end: number): void {
+  override onStreamData(chunk: Buffer, end: number): void {
     const bytes = Buffer.from(chunk.subarray(0, end));
     if (this.#isSecure) {
       this.received.push(bytes);
@@ -60,25 +59,13 @@ class Acceptor implements StreamHandler {
     );
   }
 
-  onStreamSecure(): void {
+  override onStreamSecure(): void {
     this.#isSecure = true;
-    this.events.push('secure');
+    super.onStreamSecure();
   }
 
-  onStreamDrain(): void {
-    this.events.push('drain');
-  }
-
-  onStreamEnd(): void {
-    this.events.push('end');
-  }
-
-  onStreamClosed(): void {
+  override onStreamClosed(): void {
     this.events.push('closed');
-  }
-
-  onStreamFault(error: unknown): void {
-    this.events.push(`fault ${String(error)}`);
   }
 }
 

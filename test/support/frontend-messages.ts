@@ -52,6 +52,20 @@ export function message(type: string, ...body: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from(type, 'latin1'), int32(payload.length + 4), payload]);
 }
 
+/** A message whose length field is `length`, with a body of no meaning. */
+export function messageOfLength(type: string, length: number): Buffer {
+  return message(type, Buffer.alloc(length - 4, 0x41));
+}
+
+/** Messages, with their types, that cost their sender the connection when they are long. */
+export const SHORT_MESSAGES: readonly (readonly [name: string, type: string])[] = [
+  ['Sync', 'S'],
+  ['Flush', 'H'],
+  ['Describe', 'D'],
+  ['Close', 'C'],
+  ['Execute', 'E'],
+];
+
 /** A message whose length field lies. */
 export function messageWithLength(type: string, length: number, body: Buffer = EMPTY): Buffer {
   return Buffer.concat([Buffer.from(type, 'latin1'), int32(length), body]);

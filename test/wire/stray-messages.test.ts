@@ -16,10 +16,6 @@ const QUERIES: readonly (readonly [string, Buffer, Buffer])[] = [
   ['an extended query', f.extendedQuery('SELECT 1'), EXTENDED_DONE],
 ];
 
-function ofLength(type: string, length: number): Buffer {
-  return f.message(type, Buffer.alloc(length - 4, 0x41));
-}
-
 /**
  * Cuts at each byte of the query from its first header on, of the header behind it and a few bytes on,
  * and before the end.
@@ -86,12 +82,12 @@ function play(
 
 describe.each(QUERIES)('behind %s', (_what, query, reply) => {
   const cases: readonly (readonly [string, Buffer, boolean])[] = [
-    ['CopyDone of 10,000 bytes', ofLength('c', 10_000), false],
-    ['CopyDone of 10,001 bytes', ofLength('c', 10_001), true],
-    ['CopyFail of 10,000 bytes', ofLength('f', 10_000), false],
-    ['CopyFail of 10,001 bytes', ofLength('f', 10_001), true],
-    ['CopyData of 10,001 bytes', ofLength('d', 10_001), false],
-    ['CopyData of 100,000 bytes', ofLength('d', 100_000), false],
+    ['CopyDone of 10,000 bytes', f.messageOfLength('c', 10_000), false],
+    ['CopyDone of 10,001 bytes', f.messageOfLength('c', 10_001), true],
+    ['CopyFail of 10,000 bytes', f.messageOfLength('f', 10_000), false],
+    ['CopyFail of 10,001 bytes', f.messageOfLength('f', 10_001), true],
+    ['CopyData of 10,001 bytes', f.messageOfLength('d', 10_001), false],
+    ['CopyData of 100,000 bytes', f.messageOfLength('d', 100_000), false],
     ['CopyDone', f.copyDone(), false],
     ['CopyFail', f.copyFail('no'), false],
     ['CopyData and CopyDone', Buffer.concat([f.copyData('x'), f.copyDone()]), false],
@@ -113,18 +109,15 @@ describe.each(QUERIES)('behind %s', (_what, query, reply) => {
     }
   });
 
-  it.each([
-    ['Sync', 'S'],
-    ['Flush', 'H'],
-    ['Describe', 'D'],
-    ['Close', 'C'],
-    ['Execute', 'E'],
-  ])('a long %s keeps the server connection with its sender, who loses it', (_name, type) => {
-    const whole = Buffer.concat([query, ofLength(type, 20_000)]);
-    for (const at of cuts(query, whole)) {
-      const { server, isWaiting } = play(whole, at, 1, reply);
-      expect(server.isClosed).toBe(false);
-      expect(isWaiting, `cut at ${String(at)}`).toBe(true);
-    }
-  });
+  it.each(f.SHORT_MESSAGES)(
+    'a long %s keeps the server connection with its sender, who loses it',
+    (_name, type) => {
+      const whole = Buffer.concat([query, f.messageOfLength(type, 20_000)]);
+      for (const at of cuts(query, whole)) {
+        const { server, isWaiting } = play(whole, at, 1, reply);
+        expect(server.isClosed).toBe(false);
+        expect(isWaiting, `cut at ${String(at)}`).toBe(true);
+      }
+    },
+  );
 });
